@@ -1,0 +1,2 @@
+//! The `avouch` command.
+fn main() {}

@@ -1,0 +1,1 @@
+//! The reference server: shell, journal, store.

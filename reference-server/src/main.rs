@@ -1,0 +1,2 @@
+//! The `avouch-server` command.
+fn main() {}

@@ -1,0 +1,3 @@
+//! What was seen and what follows from it: histories, verdicts, latency records and their renderers.
+pub mod history;
+pub mod verdict;
