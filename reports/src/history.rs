@@ -80,6 +80,11 @@ pub enum What {
     /// The connection of a device ended; `why` in words ("reset", "takeover", "asked to").
     Disconnected { device: Device, why: String },
 
+    /// A device lost its local state: what it had received counts as not received by the new installation.
+    Reinstalled {
+        device: Device,
+    },
+
     /// Invocation: a device wants a message sent. `intended_ns` is the planned time (open loop).
     Send {
         device: Device,
