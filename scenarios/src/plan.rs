@@ -179,8 +179,10 @@ pub enum Delay {
 /// One fault.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct PlannedFault {
-    /// Its number in this plan, from 0.
+    /// Its number in this plan, from 0: what people and histories call it.
     pub id: u32,
+    /// What its keyed decisions are drawn from (see [`crate::keyed::decide`]). Stays when other faults come or go.
+    pub key: u64,
     /// When it begins.
     pub when: When,
     /// How long it lasts; `None` = momentary, or until the heal phase where the fault has a duration by nature.
@@ -198,7 +200,8 @@ pub enum When {
         /// When.
         ns: u64,
     },
-    /// When a frame passes a link (link faults, and node faults that a frame triggers).
+    /// When a frame passes a link (link faults, and node faults that a frame triggers). A per-frame verb (drop,
+    /// duplicate, reorder, corrupt, delay) without a duration then hits that frame and no other.
     OnFrame(FrameTrigger),
 }
 
@@ -326,10 +329,16 @@ pub enum CutHow {
     Rst,
 }
 
+/// Stands for whichever node leads when the fault begins; node 0 where there is only one.
+pub const LEADER: u32 = u32::MAX;
+
+/// In a set of nodes (see [`NodeVerb::Isolate`]): the clients.
+pub const CLIENTS_BIT: u64 = 1 << 63;
+
 /// A fault on a node.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct NodeFault {
-    /// Node number, from 0.
+    /// Node number, from 0, or [`LEADER`].
     pub node: u32,
     /// The verb.
     pub verb: NodeVerb,
@@ -365,6 +374,16 @@ pub enum NodeVerb {
     FailSync,
     /// No space is left.
     DiskFull,
+    /// Nodes and clients are parted: nothing passes between the two sides. Needs more than one node; what parts
+    /// the clients from an only node is a [`LinkVerb::Partition`]. [`NodeFault::node`] is the first of `nodes`.
+    Isolate {
+        /// One side: bit `i` = node `i`.
+        nodes: u64,
+        /// The other side: bit `i` = node `i`, and [`CLIENTS_BIT`].
+        from: u64,
+        /// Only what goes from `nodes` to `from` is stopped.
+        one_way: bool,
+    },
     /// The wall clock jumps.
     ClockSkew {
         /// By this much.
