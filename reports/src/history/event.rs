@@ -1,6 +1,4 @@
-//! A history: every event that clients saw, and every fault that was applied, in time order.
-//!
-//! On disk: JSON Lines. The first line is a [`Header`], each further line one [`Event`].
+//! What a history is made of. Only types: how they are written is in `encode`, how they are read in `decode`.
 
 /// A recipient or sender: one client of a user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -69,108 +67,308 @@ pub struct PageItem {
 #[derive(Clone, Debug, PartialEq)]
 pub enum What {
     /// Declares a device.
-    Device { device: Device, user: User, name: String },
+    Device {
+        /// Which device.
+        device: Device,
+        /// Whose it is.
+        user: User,
+        /// As people call it.
+        name: String,
+    },
     /// Declares a conversation with its members at the start (those whose membership the server confirmed).
-    Conversation { conversation: Conversation, name: String, members: Vec<User> },
+    Conversation {
+        /// Which conversation.
+        conversation: Conversation,
+        /// As people call it.
+        name: String,
+        /// Members at the start.
+        members: Vec<User>,
+    },
     /// The run enters a phase.
-    Phase { phase: Phase },
+    Phase {
+        /// Which.
+        phase: Phase,
+    },
 
     /// A session was established (after login).
-    Session { device: Device, session: SessionKind },
+    Session {
+        /// Which device.
+        device: Device,
+        /// How it began.
+        session: SessionKind,
+    },
     /// The connection of a device ended; `why` in words ("reset", "takeover", "asked to").
-    Disconnected { device: Device, why: String },
+    Disconnected {
+        /// Which device.
+        device: Device,
+        /// In words.
+        why: String,
+    },
 
     /// A device lost its local state: what it had received counts as not received by the new installation.
     Reinstalled {
+        /// Which device.
         device: Device,
     },
 
     /// Invocation: a device wants a message sent. `intended_ns` is the planned time (open loop).
     Send {
+        /// Which device.
         device: Device,
+        /// Which conversation.
         conversation: Conversation,
+        /// Which operation.
         message: Message,
+        /// Planned time, on the clock of `at_ns`.
         intended_ns: u64,
+        /// Size of the payload.
         bytes: u32,
+        /// Digest of the payload; only ever compared for equality.
         digest: u64,
+        /// The message that it answers.
         reply_to: Option<Message>,
     },
     /// The client sent it again (same operation).
-    Retry { device: Device, message: Message },
+    Retry {
+        /// Which device.
+        device: Device,
+        /// Which operation.
+        message: Message,
+    },
     /// Outcome `ok`: acknowledged at a rung.
-    Accepted { device: Device, message: Message, seq: Option<u64>, rung: Rung },
+    Accepted {
+        /// Which device.
+        device: Device,
+        /// Which operation.
+        message: Message,
+        /// The server's position, where the protocol has one.
+        seq: Option<u64>,
+        /// How far it has come.
+        rung: Rung,
+    },
     /// Outcome `fail`: a definite refusal.
-    Rejected { device: Device, message: Message, code: String },
+    Rejected {
+        /// Which device.
+        device: Device,
+        /// Which operation.
+        message: Message,
+        /// The server's word for the refusal.
+        code: String,
+    },
     /// Outcome `info`: given up, may have happened.
-    Unknown { device: Device, message: Message, why: String },
+    Unknown {
+        /// Which device.
+        device: Device,
+        /// Which operation.
+        message: Message,
+        /// In words.
+        why: String,
+    },
 
     /// A message reached the application on a device. `message` is `None` when the payload names no send.
     Delivered {
+        /// Which device.
         device: Device,
+        /// Which conversation.
         conversation: Conversation,
+        /// Which operation.
         message: Option<Message>,
+        /// The server's position, where the protocol has one.
         seq: Option<u64>,
+        /// Digest of the payload; only ever compared for equality.
         digest: u64,
+        /// Whether the server flagged it as sent before.
         redelivered: bool,
     },
     /// The client recognised a copy of what it had and did not hand it to the application.
     Suppressed {
+        /// Which device.
         device: Device,
+        /// Which conversation.
         conversation: Conversation,
+        /// Which operation.
         message: Option<Message>,
+        /// The server's position, where the protocol has one.
         seq: Option<u64>,
+        /// Whether the server flagged it as sent before.
         redelivered: bool,
     },
     /// A device acknowledged delivery of everything up to `seq`, or of one message.
-    Acknowledged { device: Device, conversation: Conversation, up_to: Option<u64>, message: Option<Message> },
+    Acknowledged {
+        /// Which device.
+        device: Device,
+        /// Which conversation.
+        conversation: Conversation,
+        /// Everything up to here.
+        up_to: Option<u64>,
+        /// Which operation.
+        message: Option<Message>,
+    },
     /// The user read everything up to `seq` (invocation; see `ReadConfirmed`).
-    Read { device: Device, conversation: Conversation, up_to: u64 },
+    Read {
+        /// Which device.
+        device: Device,
+        /// Which conversation.
+        conversation: Conversation,
+        /// Everything up to here.
+        up_to: u64,
+    },
     /// The server confirmed a read mark.
-    ReadConfirmed { device: Device, conversation: Conversation, up_to: u64 },
+    ReadConfirmed {
+        /// Which device.
+        device: Device,
+        /// Which conversation.
+        conversation: Conversation,
+        /// Everything up to here.
+        up_to: u64,
+    },
     /// `device` learnt that `by` has everything up to `up_to` (delivered, read).
-    Receipt { device: Device, conversation: Conversation, by: Device, kind: ReceiptKind, up_to: u64 },
+    Receipt {
+        /// Which device.
+        device: Device,
+        /// Which conversation.
+        conversation: Conversation,
+        /// Whose progress.
+        by: Device,
+        /// What kind.
+        kind: ReceiptKind,
+        /// Everything up to here.
+        up_to: u64,
+    },
     /// The client noticed that it misses positions `after+1 .. before-1`.
-    Gap { device: Device, conversation: Conversation, after: u64, before: u64 },
+    Gap {
+        /// Which device.
+        device: Device,
+        /// Which conversation.
+        conversation: Conversation,
+        /// Last position before.
+        after: u64,
+        /// First position behind the gap.
+        before: u64,
+    },
     /// The client verified the hash chain and it does not hold at this position.
-    ChainBroken { device: Device, conversation: Conversation, seq: u64 },
+    ChainBroken {
+        /// Which device.
+        device: Device,
+        /// Which conversation.
+        conversation: Conversation,
+        /// The server's position, where the protocol has one.
+        seq: u64,
+    },
     /// A client asks for history (invocation): entries after `after`.
-    PageRequested { device: Device, conversation: Conversation, request: u64, after: u64 },
+    PageRequested {
+        /// Which device.
+        device: Device,
+        /// Which conversation.
+        conversation: Conversation,
+        /// Pairs request and page; chosen by the device.
+        request: u64,
+        /// Last position before.
+        after: u64,
+    },
     /// A page of history. `complete`: nothing follows, as of the server's answer.
-    Page { device: Device, conversation: Conversation, request: u64, items: Vec<PageItem>, complete: bool },
+    Page {
+        /// Which device.
+        device: Device,
+        /// Which conversation.
+        conversation: Conversation,
+        /// Pairs request and page; chosen by the device.
+        request: u64,
+        /// The entries, in the order of the page.
+        items: Vec<PageItem>,
+        /// Nothing follows.
+        complete: bool,
+    },
     /// Invocation of a membership change. `message` identifies the operation, like a send.
     MembersChange {
+        /// Which device.
         device: Device,
+        /// Which conversation.
         conversation: Conversation,
+        /// Which operation.
         message: Message,
+        /// Who joined.
         added: Vec<User>,
+        /// Who left.
         removed: Vec<User>,
     },
     /// A device saw a membership change in the conversation's order.
     MembersChanged {
+        /// Which device.
         device: Device,
+        /// Which conversation.
         conversation: Conversation,
+        /// The server's position, where the protocol has one.
         seq: Option<u64>,
+        /// Who joined.
         added: Vec<User>,
+        /// Who left.
         removed: Vec<User>,
     },
 
     /// A fault begins (or, for a momentary one, happens). `id` is the planned fault's.
-    FaultStarted { id: u32, kind: String, target: String },
+    FaultStarted {
+        /// The planned fault's id.
+        id: u32,
+        /// What kind.
+        kind: String,
+        /// What it hits, in words.
+        target: String,
+    },
     /// A planned link fault decided a frame's fate. `device` is the client end of the link.
-    FaultFired { id: u32, kind: String, device: Device, frame: u64, detail: String },
+    FaultFired {
+        /// The planned fault's id.
+        id: u32,
+        /// What kind.
+        kind: String,
+        /// Which device.
+        device: Device,
+        /// Ordinal of the frame on this link.
+        frame: u64,
+        /// What was done to it, in words.
+        detail: String,
+    },
     /// A fault ends: healed. `evidence` says what shows that it took effect; empty = nothing does.
-    FaultEnded { id: u32, evidence: String },
+    FaultEnded {
+        /// The planned fault's id.
+        id: u32,
+        /// What shows that it took effect.
+        evidence: String,
+    },
     /// A fault could not be applied in this world, and why.
-    FaultSkipped { id: u32, kind: String, why: String },
+    FaultSkipped {
+        /// The planned fault's id.
+        id: u32,
+        /// What kind.
+        kind: String,
+        /// In words.
+        why: String,
+    },
     /// State of a server node: `started`, `ready`, `killed`, `paused`, `resumed`, `stopped`, `power lost`, `died`.
-    Node { node: String, state: String },
+    Node {
+        /// Name of the node.
+        node: String,
+        /// What it is now.
+        state: String,
+    },
 
     /// This device is drained: connected, nothing outstanding.
-    Quiet { device: Device },
+    Quiet {
+        /// Which device.
+        device: Device,
+    },
     /// End of the drain. `converged`: every eligible device caught up within the limit; else what is missing, in words.
-    Drained { converged: bool, missing: String },
+    Drained {
+        /// Whether everybody caught up.
+        converged: bool,
+        /// What is missing, in words.
+        missing: String,
+    },
     /// Free words of the tool about the run (never judged).
-    Note { text: String },
+    Note {
+        /// The words.
+        text: String,
+    },
 }
 
 /// What a receipt tells.
