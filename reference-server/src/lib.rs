@@ -1,1 +1,4 @@
 //! The reference server: shell, journal, store.
+
+pub mod disk;
+pub mod journal;

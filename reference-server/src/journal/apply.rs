@@ -1,0 +1,169 @@
+//! One batch of records as one transaction.
+
+use std::collections::BTreeMap;
+
+use avouch_engine::ids::{ConversationId, DeviceKey};
+use avouch_engine::journal::{Body, Entry, Record, fingerprint};
+use avouch_engine::limits::DEDUP_IDS_PER_DEVICE;
+use redb::{Database, ReadableTable, StorageError, Table, TableError, WriteTransaction};
+use rustc_hash::FxHashMap;
+
+use super::rows::{CURSORS, CursorKey, CursorRow, DEVICES, ENTRIES, MEMBERS, RECENT, encode_entry};
+
+/// Rows of the dedup window that a device may have above the engine's limit before they are pruned, all at once.
+const PRUNE_SLACK: usize = 256;
+
+/// Where a batch failed.
+#[derive(Debug)]
+pub(super) enum Failure {
+    /// Before anything could have taken effect.
+    Before(String),
+    /// While it was being made durable.
+    AtCommit(String),
+}
+
+/// How many rows of the dedup window each device has in the store; learnt when a device first sends.
+#[derive(Debug, Default)]
+pub(super) struct RecentRows {
+    by_device: FxHashMap<DeviceKey, usize>,
+}
+
+pub(super) fn commit(
+    database: &Database,
+    recent: &mut RecentRows,
+    records: &[Record],
+) -> Result<(), Failure> {
+    let before = |error: &dyn std::fmt::Display| Failure::Before(error.to_string());
+    let transaction = database.begin_write().map_err(|error| before(&error))?;
+    apply(&transaction, recent, records).map_err(|error| before(&error))?;
+    transaction.commit().map_err(|error| Failure::AtCommit(error.to_string()))
+}
+
+fn apply(
+    transaction: &WriteTransaction,
+    recent: &mut RecentRows,
+    records: &[Record],
+) -> Result<(), TableError> {
+    apply_entries(transaction, recent, records)?;
+    let mut rest = records.iter().filter(|record| !matches!(record, Record::Entry { .. })).peekable();
+    if rest.peek().is_none() {
+        return Ok(());
+    }
+    let mut cursors = Cursors { table: transaction.open_table(CURSORS)?, changed: BTreeMap::new() };
+    for record in rest {
+        match *record {
+            Record::Entry { .. } => {}
+            Record::Cursor { conversation, device, delivered, read, version } => {
+                let row = cursors.row(conversation, device)?;
+                *row = (delivered, read, version, row.3);
+            }
+            Record::ReceiptsConfirmed { conversation, device, version } => {
+                cursors.row(conversation, device)?.3 = version;
+            }
+            Record::Device { device, installation } => {
+                let mut devices = transaction.open_table(DEVICES)?;
+                devices.insert((device.user.0, device.device.0), installation)?;
+            }
+        }
+    }
+    cursors.write()?;
+    Ok(())
+}
+
+fn apply_entries(
+    transaction: &WriteTransaction,
+    recent: &mut RecentRows,
+    records: &[Record],
+) -> Result<(), TableError> {
+    if !records.iter().any(|record| matches!(record, Record::Entry { .. })) {
+        return Ok(());
+    }
+    let mut log = transaction.open_table(ENTRIES)?;
+    let mut window = transaction.open_table(RECENT)?;
+    let mut bytes = Vec::new();
+    for record in records {
+        let Record::Entry { conversation, entry } = record else { continue };
+        encode_entry(entry, &mut bytes);
+        log.insert((conversation.0, entry.seq), bytes.as_slice())?;
+        recent.add(&mut window, *conversation, entry)?;
+        if let Body::Members { added, removed } = &entry.body {
+            let mut members = transaction.open_table(MEMBERS)?;
+            for user in added {
+                members.insert((conversation.0, user.0, entry.seq), 0)?;
+            }
+            for user in removed {
+                let whole_stay = (conversation.0, user.0, 0)..=(conversation.0, user.0, u64::MAX);
+                let last = members.range(whole_stay)?.next_back().transpose()?;
+                let last = last.map(|(key, until)| (key.value(), until.value()));
+                if let Some((key, 0)) = last {
+                    members.insert(key, entry.seq)?;
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+impl RecentRows {
+    fn add(
+        &mut self,
+        window: &mut Table<'_, (u64, u32, u64), (u64, u64, u64)>,
+        conversation: ConversationId,
+        entry: &Entry,
+    ) -> Result<(), StorageError> {
+        let (user, device) = (entry.author.user.0, entry.author.device.0);
+        let all = (user, device, 0)..=(user, device, u64::MAX);
+        let rows = match self.by_device.entry(entry.author) {
+            std::collections::hash_map::Entry::Occupied(rows) => rows.into_mut(),
+            std::collections::hash_map::Entry::Vacant(slot) => {
+                slot.insert(window.range(all.clone())?.count())
+            }
+        };
+        let row = (conversation.0, entry.seq, fingerprint(conversation, &entry.body));
+        if window.insert((user, device, entry.id.0), row)?.is_none() {
+            *rows += 1;
+        }
+        if *rows > DEDUP_IDS_PER_DEVICE + PRUNE_SLACK {
+            let surplus = *rows - DEDUP_IDS_PER_DEVICE;
+            let oldest: Vec<_> = window
+                .range(all)?
+                .take(surplus)
+                .map(|row| Ok(row?.0.value()))
+                .collect::<Result<_, StorageError>>()?;
+            for key in oldest {
+                window.remove(key)?;
+            }
+            *rows = DEDUP_IDS_PER_DEVICE;
+        }
+        Ok(())
+    }
+}
+
+/// Cursors move many times in a batch and are written once.
+struct Cursors<'txn> {
+    table: Table<'txn, CursorKey, CursorRow>,
+    changed: BTreeMap<CursorKey, CursorRow>,
+}
+
+impl Cursors<'_> {
+    fn row(
+        &mut self,
+        conversation: ConversationId,
+        device: DeviceKey,
+    ) -> Result<&mut CursorRow, StorageError> {
+        let key = (conversation.0, device.user.0, device.device.0);
+        Ok(match self.changed.entry(key) {
+            std::collections::btree_map::Entry::Occupied(row) => row.into_mut(),
+            std::collections::btree_map::Entry::Vacant(slot) => {
+                slot.insert(self.table.get(key)?.map(|row| row.value()).unwrap_or_default())
+            }
+        })
+    }
+
+    fn write(mut self) -> Result<(), StorageError> {
+        for (key, row) in &self.changed {
+            self.table.insert(key, row)?;
+        }
+        Ok(())
+    }
+}

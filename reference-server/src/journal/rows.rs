@@ -1,0 +1,151 @@
+//! The layout of the store: tables, and the bytes of a log entry. All integers little endian.
+//!
+//! Changing anything here changes [`super::FORMAT_VERSION`].
+
+use avouch_engine::ids::{Chain, DeviceId, DeviceKey, MessageId, Seq, UserId};
+use avouch_engine::journal::{Body, Entry, Record};
+use bytes::Bytes;
+use redb::{Database, ReadableDatabase, TableDefinition, TableError};
+
+use super::{FORMAT_VERSION, JournalError, from_store};
+
+/// What this store is: one row.
+const STAMP: TableDefinition<&str, u32> = TableDefinition::new("avouch");
+const STAMP_KEY: &str = "journal format version";
+
+/// (conversation, seq) → the entry without its seq.
+pub(super) const ENTRIES: TableDefinition<(u64, u64), &[u8]> = TableDefinition::new("entries");
+/// (user, device, message id) → (conversation, seq, fingerprint).
+pub(super) const RECENT: TableDefinition<(u64, u32, u64), (u64, u64, u64)> = TableDefinition::new("recent");
+/// (conversation, user, from) → until, 0 while it lasts.
+pub(super) const MEMBERS: TableDefinition<(u64, u64, u64), u64> = TableDefinition::new("members");
+/// Conversation, user, device.
+pub(super) type CursorKey = (u64, u64, u32);
+/// Delivered, read, version, receipts confirmed.
+pub(super) type CursorRow = (u64, u64, u64, u64);
+pub(super) const CURSORS: TableDefinition<CursorKey, CursorRow> = TableDefinition::new("cursors");
+/// (user, device) → installation.
+pub(super) const DEVICES: TableDefinition<(u64, u32), u64> = TableDefinition::new("devices");
+
+const MESSAGE: u8 = 0;
+const REPLY: u8 = 1;
+const MEMBERSHIP: u8 = 2;
+
+/// Author, id, time and chain.
+const HEADER_BYTES: usize = 8 + 4 + 8 + 8 + 32;
+
+/// Writes the version and makes every table, so that readers find them.
+pub(super) fn stamp(database: &Database) -> Result<(), JournalError> {
+    let transaction = database.begin_write().map_err(from_store)?;
+    {
+        let mut table = transaction.open_table(STAMP).map_err(from_store)?;
+        table.insert(STAMP_KEY, FORMAT_VERSION).map_err(from_store)?;
+        transaction.open_table(ENTRIES).map_err(from_store)?;
+        transaction.open_table(RECENT).map_err(from_store)?;
+        transaction.open_table(MEMBERS).map_err(from_store)?;
+        transaction.open_table(CURSORS).map_err(from_store)?;
+        transaction.open_table(DEVICES).map_err(from_store)?;
+    }
+    transaction.commit().map_err(from_store)
+}
+
+pub(super) fn check_stamp(database: &Database) -> Result<(), JournalError> {
+    let transaction = database.begin_read().map_err(from_store)?;
+    let table = transaction.open_table(STAMP).map_err(|error| match error {
+        TableError::TableDoesNotExist(_) => JournalError::Foreign("a store of another program".into()),
+        other => from_store(other),
+    })?;
+    let found = table.get(STAMP_KEY).map_err(from_store)?.map(|row| row.value());
+    match found {
+        Some(FORMAT_VERSION) => Ok(()),
+        Some(found) if found > FORMAT_VERSION => Err(JournalError::Future { found }),
+        Some(found) => Err(JournalError::Foreign(format!("format version {found} was never released"))),
+        None => Err(JournalError::Foreign("a store without a version".into())),
+    }
+}
+
+/// What a record adds to the store, without the store's own bookkeeping.
+pub(super) fn approximate_bytes(record: &Record) -> usize {
+    let body = match record {
+        Record::Entry { entry: Entry { body: Body::Message { payload, .. }, .. }, .. } => payload.len(),
+        Record::Entry { entry: Entry { body: Body::Members { added, removed }, .. }, .. } => {
+            (added.len() + removed.len()) * 40
+        }
+        _ => 0,
+    };
+    body + 128
+}
+
+/// Replaces `bytes` with an entry without its seq.
+pub(super) fn encode_entry(entry: &Entry, bytes: &mut Vec<u8>) {
+    bytes.clear();
+    bytes.extend_from_slice(&entry.author.user.0.to_le_bytes());
+    bytes.extend_from_slice(&entry.author.device.0.to_le_bytes());
+    bytes.extend_from_slice(&entry.id.0.to_le_bytes());
+    bytes.extend_from_slice(&entry.at_ms.to_le_bytes());
+    bytes.extend_from_slice(&entry.chain);
+    match &entry.body {
+        Body::Message { reply_to: None, payload } => {
+            bytes.push(MESSAGE);
+            bytes.extend_from_slice(payload);
+        }
+        Body::Message { reply_to: Some(seq), payload } => {
+            bytes.push(REPLY);
+            bytes.extend_from_slice(&seq.to_le_bytes());
+            bytes.extend_from_slice(payload);
+        }
+        Body::Members { added, removed } => {
+            bytes.push(MEMBERSHIP);
+            bytes.extend_from_slice(&(added.len() as u64).to_le_bytes());
+            for user in added.iter().chain(removed) {
+                bytes.extend_from_slice(&user.0.to_le_bytes());
+            }
+        }
+    }
+}
+
+/// The chain in an encoded entry; `None` if it is cut short.
+pub(super) fn chain_of(bytes: &[u8]) -> Option<Chain> {
+    bytes.get(HEADER_BYTES - 32..HEADER_BYTES)?.try_into().ok()
+}
+
+/// Reads an entry back; `None` if the bytes are not one.
+pub(super) fn decode_entry(seq: Seq, bytes: &[u8]) -> Option<Entry> {
+    let mut rest = bytes;
+    let author = DeviceKey { user: UserId(take_u64(&mut rest)?), device: DeviceId(take_u32(&mut rest)?) };
+    let id = MessageId(take_u64(&mut rest)?);
+    let at_ms = take_u64(&mut rest)?;
+    let chain = *rest.split_first_chunk::<32>()?.0;
+    rest = &rest[32..];
+    let (&kind, mut rest) = rest.split_first()?;
+    let body = match kind {
+        MESSAGE => Body::Message { reply_to: None, payload: Bytes::copy_from_slice(rest) },
+        REPLY => {
+            let reply_to = Some(take_u64(&mut rest)?);
+            Body::Message { reply_to, payload: Bytes::copy_from_slice(rest) }
+        }
+        MEMBERSHIP => {
+            let added_count = usize::try_from(take_u64(&mut rest)?).ok()?;
+            let (users, odd) = rest.as_chunks::<8>();
+            if !odd.is_empty() || added_count > users.len() {
+                return None;
+            }
+            let read = |part: &[[u8; 8]]| part.iter().map(|user| UserId(u64::from_le_bytes(*user))).collect();
+            Body::Members { added: read(&users[..added_count]), removed: read(&users[added_count..]) }
+        }
+        _ => return None,
+    };
+    Some(Entry { seq, author, id, at_ms, chain, body })
+}
+
+fn take_u64(rest: &mut &[u8]) -> Option<u64> {
+    let (head, tail) = rest.split_first_chunk::<8>()?;
+    *rest = tail;
+    Some(u64::from_le_bytes(*head))
+}
+
+fn take_u32(rest: &mut &[u8]) -> Option<u32> {
+    let (head, tail) = rest.split_first_chunk::<4>()?;
+    *rest = tail;
+    Some(u32::from_le_bytes(*head))
+}

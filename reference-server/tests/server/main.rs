@@ -1,0 +1,7 @@
+//! The server's integration tests: one binary, one module per subject.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot set its stage fails")]
+
+mod journal;
+mod journal_files;
+mod model;
