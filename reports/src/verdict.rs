@@ -1,9 +1,13 @@
 //! What the checkers say.
 
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
 use crate::history::{Conversation, Device, Event, Message};
 
 /// Per guarantee. Ordered by severity: the worst of several is the greatest.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
 pub enum Verdict {
     /// It does not apply, and the reason is stated.
     Skipped,
@@ -16,7 +20,8 @@ pub enum Verdict {
 }
 
 /// What one checker says of one guarantee.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 pub struct Judgement {
     /// Id of the guarantee, as in the registry ("no-loss").
     pub guarantee: String,
@@ -36,7 +41,8 @@ pub struct Judgement {
 pub const FINDINGS_KEPT: usize = 8;
 
 /// One broken promise with the fewest events that show it.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 pub struct Finding {
     /// The field's name: lost, duplicate, phantom, aborted, reordered, gap, unseen, stale, misdelivered, corrupted, divergent.
     pub anomaly: String,
@@ -52,4 +58,16 @@ pub struct Finding {
     pub message: Option<Message>,
     /// The evidence, in time order, with the faults that were active around it.
     pub timeline: Vec<Event>,
+}
+
+impl Verdict {
+    /// As it stands in every report.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Skipped => "skipped",
+            Self::Pass => "pass",
+            Self::Inconclusive => "inconclusive",
+            Self::Violated => "violated",
+        }
+    }
 }

@@ -1,5 +1,6 @@
 //! The first line of a history: what was run. Facts of the run only; nothing that a checker sees in the events.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::error::Problem;
@@ -9,7 +10,7 @@ use super::limits::{HEADER_LIST_MAX, TEXT_BYTES_MAX};
 pub const FORMAT_VERSION: u64 = 1;
 
 /// What was run. Everything may be left out by other tools; `claims` decides what is punished.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Header {
     /// Who wrote it: name and version ("avouch 0.1.0").

@@ -13,6 +13,7 @@ mod encode;
 mod error;
 mod event;
 mod header;
+mod json;
 mod keys;
 pub mod limits;
 mod names;

@@ -1,0 +1,110 @@
+//! Interval logs, format 1.2: one line per interval and series, a compressed histogram each. Any later report can be
+//! recomputed from them, and logs of several workers merge without loss.
+//!
+//! Written by hand around the crate's V2 + DEFLATE serialisation: the crate's log writer borrows its output for as
+//! long as it lives, and formats floating-point seconds.
+
+use std::fmt::Write as _;
+use std::io;
+
+use hdrhistogram::Histogram;
+use hdrhistogram::serialization::{Serializer as _, V2DeflateSerializer};
+
+use super::Series;
+use super::recorder::histogram;
+
+/// Length of an interval.
+pub const INTERVAL_NS: u64 = 1_000_000_000;
+/// Largest interval log. Further intervals are left out, and a comment says so; totals are not affected.
+pub const HLOG_BYTES_MAX: usize = 64 * 1_024 * 1_024;
+
+/// Closed intervals as text, and the open one.
+#[derive(Debug)]
+pub(super) struct IntervalLog {
+    text: String,
+    left_out: u64,
+    open: Vec<Histogram<u64>>,
+    /// Number of the open interval.
+    number: u64,
+    any: bool,
+}
+
+impl Default for IntervalLog {
+    fn default() -> Self {
+        let open = (0..Series::COUNT).map(|_| histogram()).collect();
+        Self { text: String::new(), left_out: 0, open, number: 0, any: false }
+    }
+}
+
+impl IntervalLog {
+    /// Closes the open interval if its time is over.
+    pub(super) fn advance(&mut self, now_ns: u64) {
+        let number = now_ns / INTERVAL_NS;
+        if number != self.number {
+            self.close();
+            self.number = number;
+        }
+    }
+
+    pub(super) fn record(&mut self, series: Series, latency_us: u64) {
+        self.any = true;
+        self.open[series.index()].saturating_record(latency_us);
+    }
+
+    pub(super) fn write(&mut self, out: &mut dyn io::Write) -> io::Result<()> {
+        self.close();
+        out.write_all(b"#[Histogram log format version 1.2]\n")?;
+        out.write_all(b"#[Values are microseconds; Interval_Max is in milliseconds]\n")?;
+        out.write_all(b"#[StartTime: 0.000 (seconds since the run began)]\n#[BaseTime: 0.000 (seconds since the run began)]\n")?;
+        if self.left_out > 0 {
+            writeln!(out, "#[{} histograms left out: the log is over its limit]", self.left_out)?;
+        }
+        out.write_all(
+            b"\"StartTimestamp\",\"Interval_Length\",\"Interval_Max\",\"Interval_Compressed_Histogram\"\n",
+        )?;
+        out.write_all(self.text.as_bytes())
+    }
+
+    fn close(&mut self) {
+        if !std::mem::take(&mut self.any) {
+            return;
+        }
+        let mut compressed = Vec::new();
+        for series in Series::all() {
+            let histogram = &mut self.open[series.index()];
+            if histogram.is_empty() {
+                continue;
+            }
+            if self.text.len() >= HLOG_BYTES_MAX {
+                self.left_out += 1;
+                histogram.reset();
+                continue;
+            }
+            compressed.clear();
+            V2DeflateSerializer::new()
+                .serialize(histogram, &mut compressed)
+                .expect("a histogram of bounded values fits into memory");
+            let (start_s, length_s) =
+                (self.number * INTERVAL_NS / 1_000_000_000, INTERVAL_NS / 1_000_000_000);
+            let max_ms = histogram.max() as f64 / 1e3;
+            write!(self.text, "Tag={},{start_s}.000,{length_s}.000,{max_ms:.3},", series.tag())
+                .expect("writing to a string never fails");
+            base64(&compressed, &mut self.text);
+            self.text.push('\n');
+            histogram.reset();
+        }
+    }
+}
+
+/// RFC 4648, with padding.
+fn base64(bytes: &[u8], out: &mut String) {
+    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    for group in bytes.chunks(3) {
+        let bits =
+            group.iter().fold(0_u32, |bits, byte| bits << 8 | u32::from(*byte)) << (8 * (3 - group.len()));
+        for index in 0..4 {
+            let digit = DIGITS[(bits >> (18 - 6 * index) & 63) as usize];
+            out.push(if index <= group.len() { char::from(digit) } else { '=' });
+        }
+    }
+}

@@ -1,0 +1,385 @@
+//! Consumes a history and records latencies.
+//!
+//! Memory: one entry per message that somebody still waits for. An entry goes when the message was refused, or accepted
+//! and delivered to every device that its conversation had when it was sent, and receipted by each (receipts are no
+//! longer waited for once [`RECEIPTLESS_AFTER`] messages went without any: the target has none). Who is away keeps
+//! entries alive; over [`MESSAGES_TRACKED_MAX`] the oldest is given up and counted as `forgotten`.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use hdrhistogram::Histogram;
+use rustc_hash::FxHashMap;
+
+use super::hlog::IntervalLog;
+use super::{
+    From, LATENCY_US_MAX, LATENCY_US_MIN, LatencySummary, SIGNIFICANT_DIGITS, Series, Stage, Window,
+};
+use crate::history::{Conversation, Device, Event, Message, Phase, ReceiptKind, User, What};
+
+/// Most messages that are waited for at a time.
+pub const MESSAGES_TRACKED_MAX: usize = 500_000;
+/// So many delivered messages without a single receipt, and receipts are no longer waited for.
+const RECEIPTLESS_AFTER: u64 = 10_000;
+
+/// The order of messages may hold this many more than twice those that are waited for.
+const ORDER_SLACK: usize = 1_024;
+/// Most pairs of (sender and conversation, recipient) whose receipts are followed. Over it, receipts are still measured for
+/// the known pairs, and missing ones are no longer counted as infinite.
+pub const RECEIPT_CURSORS_MAX: usize = 2_000_000;
+
+/// How to record.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RecorderOptions {
+    /// This long after a fault's end still counts as inside its window (time to reconnect and to work off a backlog).
+    pub settle_ns: u64,
+}
+
+/// What is known of a message that somebody still waits for.
+#[derive(Clone, Copy, Debug)]
+struct Waiting {
+    sender: Device,
+    conversation: Conversation,
+    intended_ns: u64,
+    sent_ns: u64,
+    seq: Option<u64>,
+    /// Devices that should get it: all of the members' but the sender.
+    expected: u32,
+    /// Devices whose receipts the sender should get: those of other users.
+    receipts_expected: u32,
+    delivered: u32,
+    receipts: u32,
+    accepted: bool,
+}
+
+/// A sender's own messages in a conversation, to find those that a cumulative receipt covers.
+#[derive(Debug, Default)]
+struct Own {
+    by_seq: BTreeMap<u64, Message>,
+    /// How far each device is known to have it.
+    receipted: BTreeMap<Device, u64>,
+}
+
+#[derive(Debug, Default)]
+struct Members {
+    users: BTreeSet<User>,
+    /// Devices of the members.
+    devices: u32,
+    /// Last membership change that was taken in.
+    seq: u64,
+}
+
+/// Records the latencies of one run.
+#[derive(Debug)]
+pub struct LatencyRecorder {
+    options: RecorderOptions,
+    pub(super) totals: Vec<Histogram<u64>>,
+    log: IntervalLog,
+    waiting: FxHashMap<Message, Waiting>,
+    /// The same messages, oldest first; may hold some that are gone already.
+    order: VecDeque<Message>,
+    own: FxHashMap<(Device, Conversation), Own>,
+    members: FxHashMap<Conversation, Members>,
+    devices_of: FxHashMap<User, u32>,
+    user_of: FxHashMap<Device, User>,
+    faults_active: BTreeSet<u32>,
+    /// Until when a fault was active, as far as is known.
+    faulty_until_ns: Option<u64>,
+    any_receipt: bool,
+    done_without_receipt: u64,
+    receipt_cursors: usize,
+    forgotten: u64,
+    now_ns: u64,
+}
+
+pub(super) fn histogram() -> Histogram<u64> {
+    Histogram::new_with_bounds(LATENCY_US_MIN, LATENCY_US_MAX, SIGNIFICANT_DIGITS)
+        .expect("the bounds are constants that the histogram allows")
+}
+
+impl Default for LatencyRecorder {
+    fn default() -> Self {
+        Self::new(RecorderOptions::default())
+    }
+}
+
+impl LatencyRecorder {
+    /// Nothing recorded yet.
+    pub fn new(options: RecorderOptions) -> Self {
+        Self {
+            options,
+            totals: (0..Series::COUNT).map(|_| histogram()).collect(),
+            log: IntervalLog::default(),
+            waiting: FxHashMap::default(),
+            order: VecDeque::new(),
+            own: FxHashMap::default(),
+            members: FxHashMap::default(),
+            devices_of: FxHashMap::default(),
+            user_of: FxHashMap::default(),
+            faults_active: BTreeSet::new(),
+            faulty_until_ns: None,
+            any_receipt: false,
+            done_without_receipt: 0,
+            receipt_cursors: 0,
+            forgotten: 0,
+            now_ns: 0,
+        }
+    }
+
+    /// Takes the next event.
+    pub fn observe(&mut self, event: &Event) {
+        self.now_ns = event.at_ns;
+        self.log.advance(event.at_ns);
+        match &event.what {
+            What::Send { device, conversation, message, intended_ns, .. } => {
+                self.send(*device, *conversation, *message, *intended_ns);
+            }
+            What::Accepted { message, seq, .. } => self.accepted(*message, *seq),
+            What::Rejected { message, .. } => self.forget(*message),
+            What::Delivered { device, message: Some(message), seq, .. } => {
+                self.delivered(*device, *message, *seq);
+            }
+            What::Receipt { device, conversation, by, kind: ReceiptKind::Delivered, up_to } => {
+                self.receipt(*device, *conversation, *by, *up_to);
+            }
+            What::Device { device, user, .. } => {
+                self.user_of.insert(*device, *user);
+                *self.devices_of.entry(*user).or_default() += 1;
+                for members in self.members.values_mut().filter(|members| members.users.contains(user)) {
+                    members.devices += 1;
+                }
+            }
+            What::Conversation { conversation, members, .. } => self.join(*conversation, 0, members, &[]),
+            What::MembersChanged { conversation, seq, added, removed, .. } => {
+                self.join(*conversation, seq.unwrap_or(u64::MAX), added, removed);
+            }
+            what => self.fault(what),
+        }
+    }
+
+    /// What was recorded. Messages that are still waited for count as infinite; so this is for the end of a run.
+    pub fn summary(&self) -> LatencySummary {
+        let mut never = vec![0; Series::COUNT];
+        for waiting in self.order.iter().filter_map(|message| self.waiting.get(message)) {
+            let missing = [
+                (Stage::Accepted, u32::from(!waiting.accepted)),
+                (Stage::Delivered, waiting.expected.saturating_sub(waiting.delivered)),
+                (Stage::Receipt, waiting.receipts_expected.saturating_sub(waiting.receipts)),
+            ];
+            for (stage, missing) in missing {
+                // Nobody is owed the delivery of what was never accepted, nor a receipt where there are none.
+                let receipts = self.any_receipt && self.receipt_cursors < RECEIPT_CURSORS_MAX;
+                let owed =
+                    stage == Stage::Accepted || waiting.accepted && (stage != Stage::Receipt || receipts);
+                for (from, start_ns) in waiting.starts() {
+                    let window = self.window(start_ns);
+                    never[Series { stage, from, window }.index()] +=
+                        if owed { u64::from(missing) } else { 0 };
+                }
+            }
+        }
+        LatencySummary::new(&self.totals, &never, self.forgotten)
+    }
+
+    /// Everything recorded of one kind, over the whole run, in microseconds.
+    pub fn total(&self, series: Series) -> &Histogram<u64> {
+        &self.totals[series.index()]
+    }
+
+    /// Writes the interval log (`.hlog`, format 1.2): per second and series, tagged, values in microseconds.
+    /// The time stamps count from the beginning of the run, so equal runs give equal bytes.
+    pub fn write_hlog(&mut self, out: &mut dyn std::io::Write) -> std::io::Result<()> {
+        self.log.write(out)
+    }
+
+    /// How many messages are waited for.
+    pub fn tracked(&self) -> usize {
+        self.waiting.len()
+    }
+
+    fn send(&mut self, sender: Device, conversation: Conversation, message: Message, intended_ns: u64) {
+        let devices = self.members.get(&conversation).map_or(0, |members| members.devices);
+        let own_devices =
+            self.user_of.get(&sender).and_then(|user| self.devices_of.get(user)).copied().unwrap_or(1);
+        self.own.entry((sender, conversation)).or_default();
+        let sent_ns = self.now_ns;
+        let waiting = Waiting {
+            sender,
+            conversation,
+            intended_ns: intended_ns.min(sent_ns),
+            sent_ns,
+            seq: None,
+            expected: devices.saturating_sub(1),
+            receipts_expected: devices.saturating_sub(own_devices),
+            delivered: 0,
+            receipts: 0,
+            accepted: false,
+        };
+        if self.waiting.insert(message, waiting).is_none() {
+            self.order.push_back(message);
+        }
+        self.bound();
+    }
+
+    fn accepted(&mut self, message: Message, seq: Option<u64>) {
+        let Some(waiting) = self.waiting.get_mut(&message) else { return };
+        if !std::mem::replace(&mut waiting.accepted, true) {
+            let waiting = *waiting;
+            self.record(Stage::Accepted, &waiting);
+        }
+        self.place(message, seq);
+        self.settle(message);
+    }
+
+    fn delivered(&mut self, device: Device, message: Message, seq: Option<u64>) {
+        let Some(waiting) = self.waiting.get_mut(&message) else { return };
+        if device != waiting.sender {
+            // A copy beyond the expected ones is a duplicate, or a member that joined: it still took its time.
+            waiting.delivered += 1;
+            let waiting = *waiting;
+            self.record(Stage::Delivered, &waiting);
+        }
+        self.place(message, seq);
+        self.settle(message);
+    }
+
+    /// Notes the position, and what receipts that came before say about it.
+    fn place(&mut self, message: Message, seq: Option<u64>) {
+        let Some(waiting) = self.waiting.get_mut(&message) else { return };
+        let Some(seq) = seq.filter(|_| waiting.seq.is_none()) else { return };
+        waiting.seq = Some(seq);
+        let own = self.own.entry((waiting.sender, waiting.conversation)).or_default();
+        own.by_seq.insert(seq, message);
+        let early = own.receipted.values().filter(|up_to| **up_to >= seq).count() as u32;
+        waiting.receipts += early;
+        let waiting = *waiting;
+        for _ in 0..early {
+            self.record(Stage::Receipt, &waiting);
+        }
+    }
+
+    fn receipt(&mut self, device: Device, conversation: Conversation, by: Device, up_to: u64) {
+        self.any_receipt = true;
+        if self.user_of.get(&device) == self.user_of.get(&by) {
+            return;
+        }
+        // Who sent nothing here learns of nothing that is measured.
+        let Some(own) = self.own.get_mut(&(device, conversation)) else { return };
+        if !own.receipted.contains_key(&by) {
+            if self.receipt_cursors == RECEIPT_CURSORS_MAX {
+                return;
+            }
+            self.receipt_cursors += 1;
+        }
+        let known = own.receipted.entry(by).or_default();
+        if up_to <= *known {
+            return;
+        }
+        let covered: Vec<Message> =
+            own.by_seq.range(*known + 1..=up_to).map(|(_, message)| *message).collect();
+        *known = up_to;
+        for message in covered {
+            if let Some(waiting) = self.waiting.get_mut(&message) {
+                waiting.receipts += 1;
+                let waiting = *waiting;
+                self.record(Stage::Receipt, &waiting);
+                self.settle(message);
+            }
+        }
+    }
+
+    fn record(&mut self, stage: Stage, waiting: &Waiting) {
+        for (from, start_ns) in waiting.starts() {
+            let series = Series { stage, from, window: self.window(start_ns) };
+            let latency_us = (self.now_ns - start_ns).div_ceil(1_000).clamp(LATENCY_US_MIN, LATENCY_US_MAX);
+            self.totals[series.index()].saturating_record(latency_us);
+            self.log.record(series, latency_us);
+        }
+    }
+
+    fn window(&self, start_ns: u64) -> Window {
+        let was = self.faulty_until_ns.is_some_and(|until_ns| until_ns >= start_ns);
+        if was || !self.faults_active.is_empty() { Window::Inside } else { Window::Outside }
+    }
+
+    /// Lets go of a message that nobody waits for any more.
+    fn settle(&mut self, message: Message) {
+        let Some(waiting) = self.waiting.get(&message) else { return };
+        if !waiting.accepted || waiting.delivered < waiting.expected {
+            return;
+        }
+        let receipts = self.any_receipt || self.done_without_receipt < RECEIPTLESS_AFTER;
+        if receipts && waiting.receipts < waiting.receipts_expected {
+            self.done_without_receipt += u64::from(!self.any_receipt);
+            return;
+        }
+        self.forget(message);
+    }
+
+    fn forget(&mut self, message: Message) {
+        let Some(waiting) = self.waiting.remove(&message) else { return };
+        let own = self.own.get_mut(&(waiting.sender, waiting.conversation));
+        if let (Some(own), Some(seq)) = (own, waiting.seq) {
+            own.by_seq.remove(&seq);
+        }
+    }
+
+    fn bound(&mut self) {
+        while self.waiting.len() > MESSAGES_TRACKED_MAX {
+            let Some(oldest) = self.order.pop_front() else { return };
+            self.forgotten += u64::from(self.waiting.contains_key(&oldest));
+            self.forget(oldest);
+        }
+        if self.order.len() > 2 * self.waiting.len() + ORDER_SLACK {
+            let waiting = &self.waiting;
+            self.order.retain(|message| waiting.contains_key(message));
+        }
+    }
+
+    fn join(&mut self, conversation: Conversation, seq: u64, added: &[User], removed: &[User]) {
+        let members = self.members.entry(conversation).or_default();
+        // Every device reports the same change; a position tells old from new, and without one the set does.
+        if seq != u64::MAX && seq != 0 && seq <= members.seq {
+            return;
+        }
+        if seq != u64::MAX {
+            members.seq = seq;
+        }
+        let devices = |user| self.devices_of.get(user).copied().unwrap_or(0);
+        for user in removed {
+            if members.users.remove(user) {
+                members.devices -= devices(user).min(members.devices);
+            }
+        }
+        for user in added {
+            if members.users.insert(*user) {
+                members.devices += devices(user);
+            }
+        }
+    }
+
+    fn fault(&mut self, what: &What) {
+        match what {
+            // Every planned fault is undone here; a momentary one has no end of its own.
+            What::Phase { phase: Phase::Heal } if !self.faults_active.is_empty() => {
+                self.faults_active.clear();
+                self.until_now();
+            }
+            What::FaultStarted { id, .. } => {
+                self.faults_active.insert(*id);
+            }
+            What::FaultFired { .. } => self.until_now(),
+            What::FaultEnded { id, .. } if self.faults_active.remove(id) => self.until_now(),
+            _ => {}
+        }
+    }
+
+    fn until_now(&mut self) {
+        self.faulty_until_ns = Some(self.now_ns.saturating_add(self.options.settle_ns));
+    }
+}
+
+impl Waiting {
+    fn starts(&self) -> [(From, u64); 2] {
+        [(From::Intended, self.intended_ns), (From::Sent, self.sent_ns)]
+    }
+}
