@@ -82,6 +82,32 @@ pub fn jump(draw: u64, buckets: u64) -> u64 {
     chosen
 }
 
+/// An exponentially distributed value with that mean.
+pub fn exponential(draw: u64, mean: f64) -> f64 {
+    -mean * ln(unit(draw))
+}
+
+/// Natural logarithm of a positive, normal number. Our own, from the four basic operations that IEEE 754 defines
+/// exactly: the platform's may differ in the last bit, and a plan must be the same everywhere.
+pub fn ln(value: f64) -> f64 {
+    const LN_2: f64 = std::f64::consts::LN_2;
+    let bits = value.to_bits();
+    let mut exponent = ((bits >> 52) & 0x7ff) as i64 - 1023;
+    let mut mantissa = f64::from_bits((bits & ((1 << 52) - 1)) | (1023 << 52));
+    if mantissa > std::f64::consts::SQRT_2 {
+        mantissa /= 2.0;
+        exponent += 1;
+    }
+    // ln m = 2 artanh((m - 1) / (m + 1)); |ratio| < 0.172, so that 12 terms leave less than 1e-19.
+    let ratio = (mantissa - 1.0) / (mantissa + 1.0);
+    let square = ratio * ratio;
+    let mut sum = 0.0;
+    for term in (0..12).rev() {
+        sum = sum * square + 1.0 / f64::from(2 * term + 1);
+    }
+    exponent as f64 * LN_2 + 2.0 * ratio * sum
+}
+
 fn mix(value: u64) -> u64 {
     let value = (value ^ (value >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     let value = (value ^ (value >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
@@ -141,7 +167,20 @@ mod tests {
         }
     }
 
+    #[test]
+    fn the_mean_of_exponential_draws_is_the_mean() {
+        let draws = 100_000_u64;
+        let sum: f64 = (0..draws).map(|index| exponential(draw(5, TEST, &[index]), 2.0)).sum();
+        // The deviation of the mean is 2 / sqrt(100,000) = 0.0063.
+        assert!((sum / draws as f64 - 2.0).abs() < 0.02, "{}", sum / draws as f64);
+    }
+
     proptest! {
+        #[test]
+        fn ln_is_the_logarithm(value in 1e-17_f64..1e17) {
+            prop_assert!((ln(value) - value.ln()).abs() <= 1e-14 * value.ln().abs().max(1.0));
+        }
+
         #[test]
         fn below_stays_below(value: u64, bound in 1_u64..) {
             prop_assert!(below(value, bound) < bound);

@@ -205,7 +205,8 @@ pub enum When {
     OnFrame(FrameTrigger),
 }
 
-/// Picks one frame.
+/// Picks one frame. A link fault is triggered on each watched link by itself; a node fault by the first watched link
+/// on which the frame passes, and once.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct FrameTrigger {
     /// Client ends of the links that are watched (device numbers).
