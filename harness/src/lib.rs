@@ -1,1 +1,3 @@
 //! Carries plans out and judges them.
+
+pub mod check;

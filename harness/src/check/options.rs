@@ -1,0 +1,114 @@
+//! What a target states about itself, where protocols differ. The defaults excuse; a target that
+//! promises more is judged by more ([`Options::reference`]).
+
+/// What a device is owed when it comes back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CatchUp {
+    /// Everything that was sent while its user was a member, also from before its first session (read-diffusion).
+    Log,
+    /// Only what was sent since its current session state began: the server keeps a queue per session (write-diffusion).
+    Session,
+}
+
+/// How often one message may reach the application of one device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Redelivery {
+    /// Once: the client recognises copies.
+    Never,
+    /// Again while the server cannot know of the device's acknowledgement.
+    UntilAcknowledged {
+        /// The protocol marks a redelivery as such, so an unmarked one is a duplicate.
+        flagged: bool,
+    },
+}
+
+/// When one send precedes another of the same device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fifo {
+    /// When it was acknowledged before the other was invoked.
+    Acknowledged,
+    /// When it was invoked before the other (one connection, pipelined).
+    Invoked,
+}
+
+/// What a joiner sees of the time before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum JoinerSees {
+    /// Nothing is promised either way.
+    Anything,
+    /// Nothing from before the change that added them.
+    FromJoin,
+}
+
+/// How the guarantees are to be read for one target.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// What a device is owed when it comes back.
+    pub catch_up: CatchUp,
+    /// How often a message may reach one device.
+    pub redelivery: Redelivery,
+    /// Which sends of one device are ordered.
+    pub fifo: Fifo,
+    /// What a joiner sees.
+    pub joiner_sees: JoinerSees,
+    /// A retry has the same id, and the server promises to know it.
+    pub idempotent: bool,
+    /// The sending device gets its own message, too.
+    pub own_echo: bool,
+    /// The sender's other devices get the message, too.
+    pub siblings_owed: bool,
+    /// A user who was removed is still owed what was committed before.
+    pub removed_owed: bool,
+    /// Positions have no holes: `seq` rises by one per message or membership change that members can see.
+    pub contiguous: bool,
+    /// The client tells the server from where to continue; acknowledgements only free the server's memory.
+    pub client_keeps_cursor: bool,
+    /// Nobody but this run sends to its conversations, so a message without an id of this run was made up.
+    pub exclusive: bool,
+    /// Receipts are promised only in conversations of at most this many members.
+    pub receipt_members_max: u32,
+    /// How far time stamps of different devices can be wrong against each other, in nanoseconds.
+    pub clock_error_ns: u64,
+    /// A device that received nothing for this long, connected and after the heal, is not just late. In nanoseconds.
+    pub stall_ns: u64,
+    /// Everything owed must have arrived this long after the heal. `None` = no promise.
+    pub recovers_within_ns: Option<u64>,
+    /// Ids of the faults in the plan: each must have taken effect, or have been skipped with a reason.
+    pub planned_faults: Vec<u32>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            catch_up: CatchUp::Log,
+            redelivery: Redelivery::UntilAcknowledged { flagged: true },
+            fifo: Fifo::Acknowledged,
+            joiner_sees: JoinerSees::Anything,
+            idempotent: true,
+            own_echo: false,
+            siblings_owed: true,
+            removed_owed: false,
+            contiguous: false,
+            client_keeps_cursor: true,
+            exclusive: true,
+            receipt_members_max: u32::MAX,
+            clock_error_ns: 0,
+            stall_ns: 30_000_000_000,
+            recovers_within_ns: None,
+            planned_faults: Vec::new(),
+        }
+    }
+}
+
+impl Options {
+    /// What the reference server promises.
+    pub fn reference() -> Self {
+        Self {
+            redelivery: Redelivery::Never,
+            joiner_sees: JoinerSees::FromJoin,
+            removed_owed: true,
+            contiguous: true,
+            ..Self::default()
+        }
+    }
+}
