@@ -1,3 +1,4 @@
 //! Carries plans out and judges them.
 
 pub mod check;
+pub mod link;

@@ -1,0 +1,274 @@
+//! How a link carries: from arrival through holding, bottleneck and delay to effects.
+
+use avouch_scenarios::keyed::{Purpose, draw};
+use avouch_scenarios::plan::{CutHow, Edge, LinkVerb};
+use bytes::Bytes;
+
+use super::delay;
+use super::lane::{Connection, Held, Passing, What};
+use super::rules::Fate;
+use super::{Class, ConnectionId, Effect, Event, Link, Piece, WAYS, Way, verb_name};
+
+/// The link's own delay of a frame.
+const BASE_DELAY: Purpose = Purpose::named("link-base-delay");
+
+impl Link {
+    /// Whether a connection takes bytes that arrive; a partition takes note of what it swallows.
+    pub(super) fn takes(&mut self, id: ConnectionId, way: Way) -> bool {
+        let is_partitioned = self.is_partitioned(way);
+        let Some(connection) = self.connections.get_mut(&id.0) else { return false };
+        let lane = connection.lane(way);
+        if lane.swallows() {
+            return false;
+        }
+        lane.has_lost |= is_partitioned;
+        !is_partitioned
+    }
+
+    /// Counts the bytes that a connection took, and cuts a piece off where a cut at a byte falls into it.
+    pub(super) fn clip(
+        &mut self,
+        id: ConnectionId,
+        way: Way,
+        piece: Piece,
+    ) -> (Piece, Option<(usize, CutHow)>) {
+        let bytes = piece.bytes.len() as u64;
+        let lane = self.connections.get_mut(&id.0).map(|connection| connection.lane(way));
+        let Some(lane) = lane else { return (piece, None) };
+        let read = lane.read_bytes;
+        lane.read_bytes += bytes;
+        match self.rules.cut_at_byte(way, read, bytes) {
+            Some((rule, how, after)) => {
+                let bytes = piece.bytes.slice(..after as usize);
+                (Piece { bytes, ..piece }, Some((rule, how)))
+            }
+            None => (piece, None),
+        }
+    }
+
+    /// A frame that triggers a rule enters.
+    pub(super) fn trigger(
+        &mut self,
+        passing: Passing,
+        rule: usize,
+        edge: Edge,
+        this_frame_only: &mut Vec<usize>,
+    ) {
+        let Passing { now_ns, id, frame } = passing;
+        let Some((nth, own_edge)) = self.rules.trigger(rule).map(|trigger| (trigger.nth, trigger.edge))
+        else {
+            return;
+        };
+        let for_ns = self.rules.planned(rule).for_ns;
+        let verb = self.rules.on_link(rule).map(|link| link.verb);
+        let is_per_frame = verb.is_some_and(|verb| {
+            matches!(
+                verb,
+                LinkVerb::Delay { .. }
+                    | LinkVerb::Drop
+                    | LinkVerb::Duplicate { .. }
+                    | LinkVerb::Reorder { .. }
+                    | LinkVerb::Corrupt
+            )
+        });
+        let starts_at_entry =
+            is_per_frame || matches!(verb, Some(LinkVerb::Rate { .. } | LinkVerb::Slice { .. }));
+        if is_per_frame && for_ns.is_none() {
+            if edge == Edge::Before {
+                this_frame_only.push(rule);
+                self.events.push_back(Event::Triggered { fault: self.rules.id(rule), frame: nth });
+            }
+        } else if own_edge != edge {
+            // Its turn comes on the other side of the frame.
+        } else if starts_at_entry {
+            self.events.push_back(Event::Triggered { fault: self.rules.id(rule), frame: nth });
+            self.activate(now_ns, rule, for_ns.map(|for_ns| now_ns.saturating_add(for_ns)));
+        } else {
+            self.connection(id.0).lane(frame.way).push(now_ns, What::Start { rule, frame: nth, edge });
+        }
+    }
+
+    /// Sends a frame into its fate.
+    pub(super) fn pass(&mut self, passing: Passing, piece: Piece, fate: Fate) {
+        let Passing { now_ns, id, frame } = passing;
+        if let Some((rule, how)) = fate.cut_before {
+            self.queue_cut(now_ns, id, frame.way, (rule, how, self.rules.ordinal(rule, &frame)));
+            return;
+        }
+        if fate.is_lost || piece.bytes.is_empty() {
+            return;
+        }
+        let piece = Piece { bytes: fate.corrupted.unwrap_or(piece.bytes), ..piece };
+        let copies = std::iter::repeat_n(piece.bytes.clone(), fate.copies as usize);
+        for bytes in copies {
+            self.enqueue(passing, bytes, fate.added_ns, fate.slice_bytes);
+        }
+        let can_hold = self.connection(id.0).lane(frame.way).can_hold();
+        if let Some((rule, overtakers_left, hold_ns)) = fate.hold.filter(|_| can_hold) {
+            let detail = format!("held until {overtakers_left} frames passed, at most {hold_ns} ns");
+            self.fired(rule, self.rules.ordinal(rule, &frame), detail);
+            let until_ns = now_ns.saturating_add(hold_ns);
+            let lane = self.connection(id.0).lane(frame.way);
+            lane.hold(Held { rule, until_ns, overtakers_left, frame, piece });
+            return;
+        }
+        self.enqueue(passing, piece.bytes, fate.added_ns, fate.slice_bytes);
+        self.overtake(passing);
+        if let Some((rule, how)) = fate.cut_after {
+            self.queue_cut(now_ns, id, frame.way, (rule, how, self.rules.ordinal(rule, &frame)));
+        }
+    }
+
+    /// Puts the end of a connection behind what is on the way.
+    pub(super) fn queue_cut(
+        &mut self,
+        now_ns: u64,
+        id: ConnectionId,
+        way: Way,
+        (rule, how, frame): (usize, CutHow, u64),
+    ) {
+        self.flush_held(now_ns, id, way);
+        let lane = self.connection(id.0).lane(way);
+        lane.push(now_ns, What::Cut { rule, how, frame });
+        lane.is_closing = true;
+    }
+
+    /// The end where the way begins is done. A frame that waits for a node fault is lost with its sender.
+    pub(super) fn close_lane(&mut self, now_ns: u64, id: ConnectionId, way: Way, what: What) {
+        self.flush_held(now_ns, id, way);
+        let lane = self.connection(id.0).lane(way);
+        if lane.node_hold.is_some() {
+            lane.clear();
+        }
+        lane.push(now_ns, what);
+        lane.is_closing = true;
+    }
+
+    /// Lets every held frame go.
+    pub(super) fn flush_held(&mut self, now_ns: u64, id: ConnectionId, way: Way) {
+        while self.release(now_ns, id, way, |_| true) {}
+    }
+
+    /// Whether what is due has to wait.
+    pub(super) fn is_gated(&self, now_ns: u64, connection: &Connection, way: Way) -> bool {
+        let lane = &connection.lanes[way.index()];
+        lane.node_hold.is_some_and(|hold| hold.until_ns > now_ns)
+            || (!lane.is_dead && self.rules.active_on(way, |verb| matches!(verb, LinkVerb::Stall)).is_some())
+    }
+
+    /// Hands out what is due, on all connections.
+    pub(super) fn run(&mut self, now_ns: u64) {
+        let mut from = 0;
+        while let Some((&number, _)) = self.connections.range(from..).next() {
+            from = number + 1;
+            let id = ConnectionId(number);
+            // What leaves one way can end the other: until nothing is due.
+            while WAYS.into_iter().any(|way| self.step(now_ns, id, way)) {}
+        }
+    }
+
+    /// Tells that a rule decided something.
+    pub(super) fn fired(&mut self, rule: usize, frame: u64, detail: String) {
+        let kind = self.rules.on_link(rule).map_or("", |link| verb_name(&link.verb));
+        self.events.push_back(Event::Fired { fault: self.rules.id(rule), kind, frame, detail });
+    }
+
+    /// A connection that the caller knows to exist.
+    pub(super) fn connection(&mut self, id: u64) -> &mut Connection {
+        self.connections
+            .get_mut(&id)
+            .expect("only `forget` removes connections, and the caller just saw this one")
+    }
+
+    /// Connections that were not reset.
+    pub(super) fn alive(&self) -> Vec<ConnectionId> {
+        let alive = self.connections.iter().filter(|(_, connection)| !connection.is_reset);
+        alive.map(|(&id, _)| ConnectionId(id)).collect()
+    }
+
+    pub(super) fn is_partitioned(&self, way: Way) -> bool {
+        self.rules.active_on(way, |verb| matches!(verb, LinkVerb::Partition)).is_some()
+    }
+
+    /// Sends bytes over the road and into the queue.
+    fn enqueue(&mut self, passing: Passing, bytes: Bytes, added_ns: u64, slice_bytes: Option<u32>) {
+        let Passing { now_ns, id, frame } = passing;
+        let (seed, device) = self.rules.identity();
+        let limit = self.rules.rate_limit(frame.way);
+        let road = &mut self.roads[frame.way.index()];
+        let key = [u64::from(device), frame.way as u64, frame.class as u64, frame.serial];
+        let delay_ns = delay::ns(road.shape.delay, draw(seed, BASE_DELAY, &key));
+        let (finished_ns, finished_without_faults_ns) = road.pass(now_ns, bytes.len(), limit);
+        let due_ns = finished_ns.saturating_add(delay_ns).saturating_add(added_ns);
+        let due_without_faults_ns = finished_without_faults_ns.saturating_add(delay_ns);
+        let lane = self.connection(id.0).lane(frame.way);
+        let slice_bytes = slice_bytes.map_or(bytes.len(), |most| most.max(1) as usize);
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            let slice = rest.split_to(slice_bytes.min(rest.len()));
+            lane.push_at(due_ns, due_without_faults_ns, What::Bytes(slice));
+        }
+    }
+
+    /// A frame passed: held frames before it were overtaken once more, and those that were often enough follow (and overtake in turn).
+    fn overtake(&mut self, passing: Passing) {
+        let Passing { now_ns, id, frame } = passing;
+        let lane = self.connection(id.0).lane(frame.way);
+        if frame.class != Class::Data || lane.held.is_empty() {
+            return;
+        }
+        for held in lane.held.iter_mut().filter(|held| held.frame.serial < frame.serial) {
+            held.overtakers_left = held.overtakers_left.saturating_sub(1);
+        }
+        while self.release(now_ns, id, frame.way, |held| held.overtakers_left == 0) {}
+    }
+
+    /// Lets the first held frame go that a condition picks; `false` if there is none.
+    pub(super) fn release(
+        &mut self,
+        now_ns: u64,
+        id: ConnectionId,
+        way: Way,
+        picks: impl Fn(&Held) -> bool,
+    ) -> bool {
+        let lane = self.connections.get_mut(&id.0).map(|connection| connection.lane(way));
+        let Some(held) = lane.and_then(|lane| lane.release(picks)) else { return false };
+        let passing = Passing { now_ns, id, frame: held.frame };
+        self.enqueue(passing, held.piece.bytes, 0, None);
+        self.overtake(passing);
+        true
+    }
+
+    /// Does the next thing that is due one way; `false` if there is none.
+    fn step(&mut self, now_ns: u64, id: ConnectionId, way: Way) -> bool {
+        while self.release(now_ns, id, way, |held| held.until_ns <= now_ns) {}
+        let Some(what) = self.due(now_ns, id, way) else { return false };
+        self.perform(now_ns, id, way, what);
+        true
+    }
+
+    fn due(&mut self, now_ns: u64, id: ConnectionId, way: Way) -> Option<What> {
+        let connection = self.connections.get(&id.0)?;
+        if self.is_gated(now_ns, connection, way) {
+            return None;
+        }
+        self.connection(id.0).lane(way).pop(now_ns)
+    }
+
+    fn perform(&mut self, now_ns: u64, id: ConnectionId, way: Way, what: What) {
+        let connection = self.connection(id.0);
+        match what {
+            What::Bytes(bytes) => connection.effects.push_back(Effect::Forward { way, bytes }),
+            What::End => {
+                connection.lane(way).kill();
+                connection.effects.push_back(Effect::End { way });
+            }
+            What::Reset => connection.reset(),
+            What::Cut { rule, how, frame } => {
+                connection.lane(way).clear();
+                self.cut_now(now_ns, id, (rule, how, frame));
+            }
+            What::Start { rule, frame, edge } => self.start(now_ns, id, way, (rule, frame, edge)),
+        }
+    }
+}

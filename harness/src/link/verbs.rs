@@ -1,0 +1,68 @@
+//! The vocabulary's verbs: their names, and which of them a link cannot mean.
+
+use avouch_scenarios::plan::{CutHow, Fault, LinkVerb, NodeVerb};
+
+use super::Way;
+
+/// Why a fault means nothing on links of a protocol; `None` = it can be applied.
+pub fn skip_reason(fault: &Fault, survives_frame_faults: bool) -> Option<&'static str> {
+    match fault {
+        Fault::Link(link) if !survives_frame_faults => match link.verb {
+            LinkVerb::Duplicate { .. } => {
+                Some("the transport never repeats a frame, and the protocol does not claim to survive it")
+            }
+            LinkVerb::Reorder { .. } => {
+                Some("the transport never reorders frames, and the protocol does not claim to survive it")
+            }
+            LinkVerb::Corrupt => {
+                Some("the transport never corrupts frames, and the protocol does not claim to survive it")
+            }
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+/// A verb in one word, as histories name it.
+pub fn verb_name(verb: &LinkVerb) -> &'static str {
+    match verb {
+        LinkVerb::Delay { .. } => "delay",
+        LinkVerb::Rate { .. } => "rate",
+        LinkVerb::Stall => "stall",
+        LinkVerb::HalfOpen => "half-open",
+        LinkVerb::Partition => "partition",
+        LinkVerb::Cut { .. } => "cut",
+        LinkVerb::Slice { .. } => "slice",
+        LinkVerb::Drop => "drop",
+        LinkVerb::Duplicate { .. } => "duplicate",
+        LinkVerb::Reorder { .. } => "reorder",
+        LinkVerb::Corrupt => "corrupt",
+    }
+}
+
+/// A way in words, for histories.
+pub(super) fn words(way: Way) -> &'static str {
+    match way {
+        Way::Up => "on the way up",
+        Way::Down => "on the way down",
+    }
+}
+
+/// Whether a node fault takes the process away from its connections, so that a frame can wait for it.
+pub(super) fn interrupts(fault: &Fault) -> bool {
+    matches!(
+        fault,
+        Fault::Node(node) if matches!(
+            node.verb,
+            NodeVerb::Kill { .. } | NodeVerb::Pause | NodeVerb::Restart { .. } | NodeVerb::PowerLoss { .. }
+        )
+    )
+}
+
+/// How a cut is named.
+pub(super) fn cut_words(how: CutHow) -> &'static str {
+    match how {
+        CutHow::Fin => "ended (FIN)",
+        CutHow::Rst => "reset (RST)",
+    }
+}
