@@ -17,10 +17,50 @@ macro_rules! catalog {
 
 /// Every scenario of the catalog, by name.
 pub const CATALOG: &[CatalogEntry] = catalog! {
+    "clock/skew"
+    "collaboration/ping-pong"
+    "collaboration/shared-document"
     "crash/kill"
+    "crash/kill-between-commit-and-ack"
+    "crash/pause"
+    "crash/power-loss"
+    "crash/restart"
+    "devices/new-phone"
+    "devices/reinstall"
+    "devices/takeover"
+    "devices/two-devices"
+    "disk/failing-sync"
+    "disk/full"
+    "disk/slow-sync"
+    "groups/churn"
+    "groups/group-1000"
+    "groups/removed-and-back"
+    "incident/incident-channel"
+    "links/corrupt"
     "links/cut"
+    "links/cut-at-byte"
+    "links/delay"
+    "links/drop"
+    "links/duplicate"
+    "links/everything-at-once"
+    "links/half-open"
+    "links/partition"
+    "links/rate"
+    "links/reorder"
+    "links/slice"
+    "links/stall"
+    "mobile/commuter-4g"
+    "mobile/edge"
+    "mobile/satellite"
+    "offline/one-day"
+    "offline/restart-while-away"
+    "offline/written-offline"
+    "ordering/many-senders"
     "ordering/trade-feed"
+    "readers/slow-reader"
     "smoke/steady"
+    "storms/crash-and-storm"
+    "storms/reconnect-storm"
 };
 
 #[cfg(test)]
@@ -60,6 +100,80 @@ mod tests {
                 let plan =
                     scenario.plan(entry.name, seed).unwrap_or_else(|error| panic!("{}: {error}", entry.name));
                 assert_eq!(plan, scenario.plan(entry.name, seed).unwrap(), "{}", entry.name);
+            }
+        }
+    }
+
+    /// Deliveries of one scenario: what keeps the whole catalog below a minute in the simulator.
+    const DELIVERIES_MAX: u64 = 25_000;
+
+    #[test]
+    fn every_scenario_stays_small() {
+        for entry in CATALOG {
+            let plan = parse_scenario(entry.name, entry.text).unwrap().plan(entry.name, 1).unwrap();
+            let devices = |user: u32| plan.devices.iter().filter(|device| device.user == user).count() as u64;
+            let per_conversation: Vec<u64> = plan
+                .conversations
+                .iter()
+                .map(|conversation| conversation.members.iter().map(|user| devices(*user)).sum())
+                .collect();
+            let deliveries: u64 = plan
+                .actions
+                .iter()
+                .filter_map(|action| match action.what {
+                    crate::plan::Do::Send { conversation, .. } => {
+                        Some(per_conversation[conversation as usize])
+                    }
+                    _ => None,
+                })
+                .sum();
+            assert!(deliveries <= DELIVERIES_MAX, "{}: {deliveries} deliveries", entry.name);
+        }
+    }
+
+    #[test]
+    fn the_catalog_covers_every_fault() {
+        let used: std::collections::BTreeSet<&str> = CATALOG
+            .iter()
+            .flat_map(|entry| parse_scenario(entry.name, entry.text).unwrap().fault)
+            .flat_map(|fault| fault.verbs().into_iter().map(|(name, _)| name).collect::<Vec<_>>())
+            .collect();
+        let all: std::collections::BTreeSet<&str> = crate::FAULT_KINDS.iter().map(|kind| kind.name).collect();
+        assert_eq!(used, all);
+    }
+
+    #[test]
+    fn the_catalog_covers_every_guarantee() {
+        let scenarios: Vec<_> =
+            CATALOG.iter().map(|entry| parse_scenario(entry.name, entry.text).unwrap()).collect();
+        let named: std::collections::BTreeSet<&str> =
+            scenarios.iter().flat_map(|scenario| scenario.expect.guarantees.iter().map(|id| id.0)).collect();
+        let all: std::collections::BTreeSet<&str> =
+            crate::guarantees::GUARANTEES.iter().map(|(id, _)| *id).collect();
+        assert_eq!(named, all);
+        assert!(scenarios.iter().all(|scenario| scenario.expect.recovers_within.is_some()));
+    }
+
+    #[test]
+    fn every_scenario_says_in_one_sentence_what_it_proves() {
+        for entry in CATALOG {
+            let about = parse_scenario(entry.name, entry.text).unwrap().about;
+            assert!(about.ends_with('.') && about.matches(". ").count() == 0, "{}: {about}", entry.name);
+            assert!(about.chars().count() <= 160, "{}: {} characters", entry.name, about.chars().count());
+        }
+    }
+
+    #[test]
+    fn every_fault_is_seen_by_somebody() {
+        for entry in CATALOG {
+            let plan = parse_scenario(entry.name, entry.text).unwrap().plan(entry.name, 1).unwrap();
+            for fault in &plan.faults {
+                let devices = match &fault.fault {
+                    crate::plan::Fault::Link(link) => &link.devices,
+                    crate::plan::Fault::Client(client) => &client.devices,
+                    crate::plan::Fault::Node(_) => continue,
+                };
+                assert!(!devices.is_empty(), "{}: fault {}", entry.name, fault.id);
             }
         }
     }

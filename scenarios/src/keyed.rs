@@ -40,7 +40,7 @@ pub fn draw(seed: u64, purpose: Purpose, key: &[u64]) -> u64 {
 /// The decision of a link fault about one frame (one direction of one device's link).
 ///
 /// `fault` is [`crate::plan::PlannedFault::key`], `frame` the frame's ordinal on that link and direction over the
-/// whole chaos phase, from 0. Compare with [`hits`].
+/// whole chaos phase, as the caller counts them. Compare with [`hits`].
 pub fn decide(seed: u64, fault: u64, device: u32, direction: crate::plan::Direction, frame: u64) -> u64 {
     const FRAME: Purpose = Purpose::named("link-frame");
     draw(seed, FRAME, &[fault, u64::from(device), direction as u64, frame])
