@@ -28,13 +28,18 @@ pub fn visible(text: &str) -> String {
     }
     let mut out = String::with_capacity(text.len() + 8);
     for character in text.chars() {
-        if is_hostile(character) {
-            write!(out, "\\u{{{:x}}}", u32::from(character)).expect("writing to a string never fails");
-        } else {
-            out.push(character);
-        }
+        push_visible(character, &mut out);
     }
     out
+}
+
+/// Appends a character as [`visible`] shows it.
+pub(crate) fn push_visible(character: char, out: &mut String) {
+    if is_hostile(character) {
+        write!(out, "\\u{{{:x}}}", u32::from(character)).expect("writing to a string never fails");
+    } else {
+        out.push(character);
+    }
 }
 
 /// At most `bytes_max` bytes of a text, cut at a character, with an ellipsis where something is missing.

@@ -1,6 +1,12 @@
 //! What was seen and what follows from it: histories, verdicts, latency records and their renderers.
+//!
+//! Data flows one way: [`history`] (events as they happened) → checkers (elsewhere) → [`verdict`] → [`run`] (the record)
+//! → [`render`]. [`latency`] and [`run::RunFacts`] consume the same events on the side. No runtime, no clock.
+
 pub mod escape;
 pub mod history;
 pub mod latency;
+pub mod render;
 pub mod run;
+pub mod timeline;
 pub mod verdict;
