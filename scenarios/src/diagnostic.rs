@@ -12,6 +12,9 @@ pub const DIAGNOSTICS_SHOWN_MAX: usize = 20;
 /// Widest part of a source line that is shown, in columns.
 const LINE_COLUMNS_MAX: usize = 120;
 
+/// Longest message or hint, in characters.
+const WORDS_CHARS_MAX: usize = 300;
+
 /// One error at one place.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Diagnostic {
@@ -49,7 +52,7 @@ impl fmt::Display for Diagnostic {
         writeln!(formatter, "error: {}", self.message)?;
         writeln!(formatter, "{margin}--> {}:{}:{}", self.file, self.line, self.column)?;
         writeln!(formatter, "{margin} |")?;
-        writeln!(formatter, "{number} | {}", self.source)?;
+        writeln!(formatter, "{}", format!("{number} | {}", self.source).trim_end())?;
         let (indent, marker) = (" ".repeat(self.marker_start), "^".repeat(self.marker_length));
         write!(formatter, "{margin} | {indent}{marker}")?;
         if !self.hint.is_empty() {
@@ -95,8 +98,7 @@ impl<'a> Findings<'a> {
             return;
         }
         let start = span.start.min(self.text.len());
-        let diagnostic =
-            locate(self.file, self.text, span, (harmless(&message.into()), harmless(&hint.into())));
+        let diagnostic = locate(self.file, self.text, span, (short(&message.into()), short(&hint.into())));
         self.found.push((start, diagnostic));
     }
 
@@ -120,12 +122,12 @@ fn locate(file: &str, text: &str, span: Range<usize>, words: (String, String)) -
     let line = text[line_start..line_end].trim_end_matches('\r');
     let before = text[line_start..start].trim_end_matches('\r');
     let marked = &text[start..end.min(line_start + line.len()).max(start)];
-    let (source, marker_start) = window(line, before, columns(marked));
+    let (source, marker_start) = window(line, before);
     Diagnostic {
         file: harmless(file),
         line: text[..start].matches('\n').count() + 1,
         column: before.chars().count() + 1,
-        marker_length: columns(marked).clamp(1, LINE_COLUMNS_MAX),
+        marker_length: columns(marked).clamp(1, (LINE_COLUMNS_MAX + 1).saturating_sub(marker_start).max(1)),
         source,
         marker_start,
         message: words.0,
@@ -134,15 +136,13 @@ fn locate(file: &str, text: &str, span: Range<usize>, words: (String, String)) -
 }
 
 /// The part of a line that is shown, and where the marker starts in it.
-fn window(line: &str, before: &str, marked: usize) -> (String, usize) {
+fn window(line: &str, before: &str) -> (String, usize) {
     let marker_start = columns(before);
     if columns(line) <= LINE_COLUMNS_MAX {
         return (harmless(line), marker_start);
     }
-    // Keep the marker in view, with a third of the width before it.
-    let keep_before = (LINE_COLUMNS_MAX / 3)
-        .min(marker_start)
-        .max(LINE_COLUMNS_MAX.saturating_sub(marked + 80).min(marker_start).min(20));
+    // Keep the marker in view: up to a third of the width stands before it.
+    let keep_before = (LINE_COLUMNS_MAX / 3).min(marker_start);
     let mut skipped = 0;
     let mut rest = line.chars();
     while skipped + keep_before < marker_start {
@@ -174,6 +174,14 @@ fn floor(text: &str, index: usize) -> usize {
         index -= 1;
     }
     index
+}
+
+/// Words that quote a huge value stay readable.
+fn short(text: &str) -> String {
+    let mut letters = text.chars();
+    let shown: String = letters.by_ref().take(WORDS_CHARS_MAX).collect();
+    let more = if letters.next().is_some() { "…" } else { "" };
+    harmless(&shown) + more
 }
 
 /// A control character could rewrite the terminal: shown as `?`. A tab is one column.

@@ -20,10 +20,14 @@ pub mod profiles;
 pub mod scenario;
 mod sense;
 mod shape;
+pub mod target;
 pub mod units;
 mod verbs;
 
 pub use diagnostic::{Diagnostic, Refused};
-pub use parse::{SCENARIO_BYTES_MAX, parse_scenario, schema};
+pub use parse::{SCENARIO_BYTES_MAX, parse_scenario, schema, schema_text};
 pub use scenario::Scenario;
 pub use verbs::{FAULT_KINDS, FaultKind};
+
+#[cfg(test)]
+mod tests;

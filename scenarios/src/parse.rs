@@ -2,6 +2,7 @@
 
 use std::sync::LazyLock;
 
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 use toml::de::DeTable;
 
@@ -25,44 +26,52 @@ pub fn schema() -> Value {
 
 static SCHEMA: LazyLock<Value> = LazyLock::new(schema);
 
-/// Reads a scenario. `file` is how errors call it. Never panics, whatever the text is.
-pub fn parse_scenario(file: &str, text: &str) -> Result<Scenario, Refused> {
-    let mut findings = Findings::new(file, text);
-    let scenario = read(text, &mut findings);
-    match scenario {
-        Some(scenario) if findings.is_empty() => Ok(scenario),
-        _ => Err(findings.refused()),
-    }
+/// The JSON Schema as it is checked in: `scenarios/scenario.schema.json`.
+pub fn schema_text() -> String {
+    // A JSON value always has a text.
+    serde_json::to_string_pretty(&schema()).unwrap_or_default() + "\n"
 }
 
-fn read(text: &str, findings: &mut Findings<'_>) -> Option<Scenario> {
+/// Reads a scenario. `file` is how errors call it. Never panics, whatever the text is.
+pub fn parse_scenario(file: &str, text: &str) -> Result<Scenario, Refused> {
+    parse(file, text, &SCHEMA, sense::check)
+}
+
+/// Reads a document of any of our types: syntax, the version, the shape by the type's schema, then its own sense.
+pub(crate) fn parse<T: DeserializeOwned>(
+    file: &str,
+    text: &str,
+    schema: &Value,
+    sense: impl FnOnce(&T, &Places<'_, '_>, &mut Findings<'_>),
+) -> Result<T, Refused> {
+    let mut findings = Findings::new(file, text);
     if text.len() > SCENARIO_BYTES_MAX {
         let hint = format!("at most {SCENARIO_BYTES_MAX} bytes are read");
-        findings.add(0..0, "the file is too large for a scenario", hint);
-        return None;
+        findings.add(0..0, "the file is too large", hint);
+        return Err(findings.refused());
     }
     let (document, errors) = DeTable::parse_recoverable(text);
     for error in &errors {
         findings.add(error.span().unwrap_or(0..0), error.message(), "");
     }
     if findings.is_empty() {
-        newer_version(document.get_ref(), findings);
+        newer_version(document.get_ref(), &mut findings);
     }
     if findings.is_empty() {
-        shape::compare(&SCHEMA, &document, findings);
+        shape::compare(schema, &document, &mut findings);
     }
     if !findings.is_empty() {
-        return None;
+        return Err(findings.refused());
     }
-    match toml::from_str::<Scenario>(text) {
-        Ok(scenario) => {
-            sense::check(&scenario, &Places::new(document.get_ref()), findings);
-            Some(scenario)
+    match toml::from_str::<T>(text) {
+        Ok(value) => {
+            sense(&value, &Places::new(document.get_ref()), &mut findings);
+            if findings.is_empty() { Ok(value) } else { Err(findings.refused()) }
         }
         Err(error) => {
             // The shape was right and serde still refuses: say what it says.
             findings.add(error.span().unwrap_or(0..0), error.message(), "");
-            None
+            Err(findings.refused())
         }
     }
 }
@@ -76,9 +85,9 @@ fn newer_version(document: &DeTable<'_>, findings: &mut Findings<'_>) {
     }
     let message = match number {
         Some(number) if number > u64::from(VERSION) => {
-            format!("this scenario is of version {number}, which this build does not know")
+            format!("this file is of version {number}, which this build does not know")
         }
-        _ => "this is no version of a scenario".to_owned(),
+        _ => "this is not a version".to_owned(),
     };
     findings.add(
         version.span(),

@@ -24,6 +24,25 @@ impl<'d, 'i> Places<'d, 'i> {
         Self { document }
     }
 
+    /// Place of the key that stands last in a path; of the nearest part around it if it is not written.
+    pub(crate) fn of_key(&self, path: &[Part<'_>]) -> Range<usize> {
+        let Some((Part::Key(key), around)) = path.split_last() else { return self.of(path) };
+        let Some(table) = self.table(around) else { return self.of(path) };
+        table.get_key_value(*key).map_or_else(|| self.of(path), |(key, _)| key.span())
+    }
+
+    fn table(&self, path: &[Part<'_>]) -> Option<&'d DeTable<'i>> {
+        let [Part::Key(key), rest @ ..] = path else { return Some(self.document) };
+        let mut value = self.document.get(*key)?.get_ref();
+        for step in rest {
+            value = match *step {
+                Part::Key(key) => value.as_table()?.get(key)?.get_ref(),
+                Part::Item(index) => value.as_array()?.get(index)?.get_ref(),
+            };
+        }
+        value.as_table()
+    }
+
     /// Place of the value at a path; if it is not written, of the nearest part around it that is.
     pub(crate) fn of(&self, path: &[Part<'_>]) -> Range<usize> {
         let mut place = 0..0;

@@ -46,6 +46,11 @@ impl Sense<'_, '_, '_, '_, '_, '_> {
         self.findings.add(self.places.of(path), message, hint);
     }
 
+    /// As [`Self::wrong`], at the key instead of the value.
+    fn wrong_key(&mut self, path: &[Part<'_>], message: impl Into<String>, hint: impl Into<String>) {
+        self.findings.add(self.places.of_key(path), message, hint);
+    }
+
     fn workload(&mut self) {
         let Workload { conversations, members, devices, duration, rate, .. } = self.scenario.workload;
         let workload = &self.scenario.workload;
@@ -132,7 +137,10 @@ impl Sense<'_, '_, '_, '_, '_, '_> {
         for (key, conversation) in [send, members, read].into_iter().flatten() {
             if conversation >= conversations {
                 let message = format!("there is no conversation `c{conversation}`");
-                let hint = format!("there are c0 to c{}", conversations - 1);
+                let hint = match conversations {
+                    1 => "there is one, c0; raise `conversations` in [workload]".to_owned(),
+                    more => format!("the conversations are c0 to c{}", more - 1),
+                };
                 self.wrong(&[Key("step"), Item(index), Key(key), Key("conversation")], message, hint);
             }
         }

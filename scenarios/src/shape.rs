@@ -105,7 +105,7 @@ impl<'s> Shapes<'s> {
         for (name, schema) in properties {
             let inner = self.resolve(schema).get("properties").and_then(|inner| inner.get(key));
             if inner.is_some() && table.contains_key(name.as_str()) {
-                return format!("it belongs into `{name}`: {name} = {{ {key} = … }}");
+                return format!("it belongs inside `{name}`: {name} = {{ {key} = … }}");
             }
         }
         if let Some(near) = nearest(key, properties.keys().map(String::as_str)) {
@@ -199,8 +199,15 @@ fn has_kind(kind: &str, value: &DeValue<'_>) -> bool {
 }
 
 fn wrong_kind(kind: &str, value: &Spanned<DeValue<'_>>, findings: &mut Findings<'_>) {
-    let wanted =
-        kind.replace("object", "table").replace("string", "text").replace("boolean", "true or false");
+    let in_words = |kind: &str| match kind {
+        "object" => "a table",
+        "string" => "a text",
+        "boolean" => "true or false",
+        "integer" => "a whole number",
+        "array" => "a list",
+        _ => "a number",
+    };
+    let wanted = kind.split(" or ").map(in_words).collect::<Vec<_>>().join(" or ");
     let hint = match (kind, value.get_ref()) {
         ("array", DeValue::Table(_)) => "write it with two brackets: [[…]]".to_owned(),
         ("object", DeValue::Array(_)) => "write it with one bracket: […]".to_owned(),
@@ -238,6 +245,7 @@ fn range(schema: &Value, number: &str, value: &Spanned<DeValue<'_>>, findings: &
     } else {
         most
     };
+    let written = number;
     let number = match value.get_ref() {
         DeValue::Integer(integer) => i64::from_str_radix(&number.replace('_', ""), integer.radix()).ok(),
         _ => None,
@@ -250,7 +258,7 @@ fn range(schema: &Value, number: &str, value: &Spanned<DeValue<'_>>, findings: &
         (true, false) => format!("it is at least {least}"),
         _ => String::new(),
     };
-    findings.add(value.span(), "the number is out of range", hint);
+    findings.add(value.span(), format!("{written} is out of range"), hint);
 }
 
 fn description(schema: &Value) -> String {

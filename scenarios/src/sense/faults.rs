@@ -28,7 +28,7 @@ pub(super) fn check(sense: &mut Sense<'_, '_, '_, '_, '_, '_>, fault: &FaultEntr
         }
         [_, (name, _), ..] => {
             let path = [Key("fault"), Item(index), Key(name)];
-            return sense.wrong(&path, "two faults in one entry", "give each its own [[fault]]");
+            return sense.wrong_key(&path, "two faults in one entry", "give each its own [[fault]]");
         }
     };
     Entry { sense, fault, index, name, verb }.check();
@@ -68,7 +68,11 @@ impl Entry<'_, '_, '_, '_, '_, '_, '_, '_> {
     }
 
     fn wrong(&mut self, key: &str, message: impl Into<String>, hint: impl Into<String>) {
-        self.sense.wrong(&[Key("fault"), Item(self.index), Key(key)], message, hint);
+        let path = [Key("fault"), Item(self.index), Key(key)];
+        if key == self.name {
+            return self.sense.wrong_key(&path, message, hint);
+        }
+        self.sense.wrong(&path, message, hint);
     }
 
     fn inside(&mut self, key: &str, message: impl Into<String>, hint: impl Into<String>) {

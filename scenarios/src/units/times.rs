@@ -45,8 +45,10 @@ impl Unit for Time {
             "µs" | "μs" => 1_000,
             "m" => 60_000_000_000,
             "d" | "day" | "days" => {
-                let hint =
-                    format!("the longest time is {}: say what piles up in a day instead", Self(TIME_NS_MAX));
+                let hint = format!(
+                    "at most {}; for a long absence, say how much piles up meanwhile",
+                    Self(TIME_NS_MAX)
+                );
                 return Err(Complaint::new("days cannot be waited for", hint));
             }
             name => {
