@@ -3,12 +3,16 @@
 //! The engine *proposes* records ([`crate::server::Effect::Propose`]) and applies each only when it is
 //! told that the record is *committed*. One node: committed = written and synced. Cluster: committed =
 //! decided by a quorum. Commits arrive in the order of the proposals; when one fails, all proposals
-//! after it fail too. Nothing that depends on a record leaves the engine before its commit.
+//! outstanding at that moment fail too. Nothing that depends on a record leaves the engine before its commit.
+
+mod memory;
 
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
 
 use crate::ids::{Chain, ConversationId, DeviceKey, MessageId, Seq, UserId};
+
+pub use memory::Memory;
 
 /// One atomic change of durable state.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,7 +46,9 @@ pub enum Record {
         /// Highest cursor version confirmed.
         version: u64,
     },
-    /// A device was seen with a new installation (first login, or its local state was lost).
+    /// A device was seen with a new installation (first login, or its local state was lost): its
+    /// `delivered`, `read` and `receipts_confirmed` go back to 0 in every conversation; its cursor
+    /// versions and its recent ids stay.
     Device {
         /// Which device.
         device: DeviceKey,

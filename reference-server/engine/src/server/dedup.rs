@@ -1,0 +1,118 @@
+//! The dedup window of one device: what became of its newest ids.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use crate::codec::RejectCode;
+use crate::ids::{ConversationId, MessageId, Seq};
+use crate::journal::RecentId;
+use crate::limits;
+
+/// Ids of one device that were proposed, committed, or refused for good.
+#[derive(Debug, Default)]
+pub(super) struct Dedup {
+    /// Proposed and committed, by rising id.
+    taken: VecDeque<Taken>,
+    committed: usize,
+    /// Refused for good; so that no late copy takes effect. Dies with the process, as all copies do.
+    refused: BTreeMap<MessageId, RejectCode>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Taken {
+    recent: RecentId,
+    committed: bool,
+}
+
+/// What an id means at this moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Known {
+    New,
+    /// Proposed; it is answered at the commit.
+    Pending,
+    Accepted(Seq),
+    Refused(RejectCode),
+}
+
+impl Dedup {
+    pub(super) fn recovered(recent: &[RecentId]) -> Self {
+        let taken: VecDeque<_> =
+            recent.iter().map(|recent| Taken { recent: *recent, committed: true }).collect();
+        Self { committed: taken.len(), taken, refused: BTreeMap::new() }
+    }
+
+    /// What is known of an operation.
+    pub(super) fn look(&self, id: MessageId, conversation: ConversationId, fingerprint: u64) -> Known {
+        let newest = self.taken.back().map_or(MessageId(0), |taken| taken.recent.id);
+        if id > newest && self.refused.is_empty() {
+            return Known::New;
+        }
+        if let Ok(at) = self.find(id) {
+            let Taken { recent, committed } = self.taken[at];
+            return match committed {
+                _ if recent.fingerprint != fingerprint || recent.conversation != conversation => {
+                    Known::Refused(RejectCode::IdConflict)
+                }
+                true => Known::Accepted(recent.seq),
+                false => Known::Pending,
+            };
+        }
+        if let Some(code) = self.refused.get(&id) {
+            return Known::Refused(*code);
+        }
+        if self.is_below_window(id) {
+            return Known::Refused(RejectCode::StaleId);
+        }
+        let after = self.taken.partition_point(|taken| taken.recent.id < id);
+        if self.taken.range(after..).any(|taken| taken.recent.conversation == conversation) {
+            return Known::Refused(RejectCode::Superseded);
+        }
+        Known::New
+    }
+
+    /// Whether an operation that must come first is in: taken, or so old that it has left the window.
+    pub(super) fn has(&self, id: MessageId) -> bool {
+        self.find(id).is_ok() || self.is_below_window(id)
+    }
+
+    pub(super) fn propose(&mut self, recent: RecentId) {
+        let at = self.taken.partition_point(|taken| taken.recent.id < recent.id);
+        self.taken.insert(at, Taken { recent, committed: false });
+    }
+
+    /// The id is durable: now, and not earlier, the oldest may leave.
+    pub(super) fn commit(&mut self, id: MessageId) {
+        if let Ok(at) = self.find(id) {
+            self.taken[at].committed = true;
+            self.committed += 1;
+        }
+        while self.committed > limits::DEDUP_IDS_PER_DEVICE {
+            let oldest = self.taken.iter().position(|taken| taken.committed);
+            self.taken.remove(oldest.unwrap_or(0));
+            self.committed -= 1;
+        }
+    }
+
+    pub(super) fn roll_back(&mut self, id: MessageId) {
+        if let Ok(at) = self.find(id) {
+            self.taken.remove(at);
+        }
+    }
+
+    pub(super) fn refuse(&mut self, id: MessageId, code: RejectCode) {
+        self.refused.insert(id, code);
+        if self.refused.len() > limits::REFUSED_IDS_PER_DEVICE {
+            self.refused.pop_first();
+        }
+    }
+
+    fn find(&self, id: MessageId) -> Result<usize, usize> {
+        self.taken.binary_search_by_key(&id, |taken| taken.recent.id)
+    }
+
+    /// The window is full and the id is older than all in it. Depends on committed ids only, so it is
+    /// the same before and after a restart.
+    fn is_below_window(&self, id: MessageId) -> bool {
+        self.committed >= limits::DEDUP_IDS_PER_DEVICE
+            && self.taken.iter().find(|taken| taken.committed).is_some_and(|taken| id < taken.recent.id)
+    }
+}

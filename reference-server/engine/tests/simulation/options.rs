@@ -1,0 +1,144 @@
+//! What one run is like.
+
+use avouch_engine::backoff::Backoff;
+use avouch_engine::{client, server};
+use bytes::Bytes;
+
+/// SplitMix64.
+#[derive(Clone, Debug)]
+pub struct Rng(pub u64);
+
+impl Rng {
+    pub fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        z ^ (z >> 31)
+    }
+    pub fn below(&mut self, bound: u64) -> u64 {
+        if bound == 0 { 0 } else { self.next() % bound }
+    }
+    pub fn chance(&mut self, ppm: u64) -> bool {
+        self.below(1_000_000) < ppm
+    }
+    pub fn one_of<T: Copy>(&mut self, values: &[T]) -> T {
+        values[self.below(values.len() as u64) as usize]
+    }
+}
+
+/// Shares are in millionths; times in milliseconds.
+#[derive(Clone, Debug)]
+pub struct Options {
+    pub seed: u64,
+    pub users: u64,
+    pub devices: u64,
+    pub conversations: u64,
+    pub chaos_ms: u64,
+    pub actions: u64,
+    pub delay_ms: (u64, u64),
+    pub fifo: bool,
+    pub drop: u64,
+    pub duplicate: u64,
+    pub corrupt: u64,
+    pub cut: u64,
+    pub half_open: u64,
+    pub cuts: u64,
+    pub takeovers: u64,
+    pub crashes: u64,
+    pub reinstalls: u64,
+    pub member_changes: u64,
+    pub refuse: u64,
+    pub load_fails: u64,
+    pub commit_ms: u64,
+    pub slow_ms: u64,
+    pub consume_window: Option<usize>,
+    pub server: server::Config,
+    pub client: client::Config,
+}
+
+impl Options {
+    pub fn clean(seed: u64) -> Self {
+        Self {
+            seed,
+            users: 3,
+            devices: 4,
+            conversations: 2,
+            chaos_ms: 10_000,
+            actions: 300,
+            delay_ms: (1, 1),
+            fifo: true,
+            drop: 0,
+            duplicate: 0,
+            corrupt: 0,
+            cut: 0,
+            half_open: 0,
+            cuts: 0,
+            takeovers: 0,
+            crashes: 0,
+            reinstalls: 0,
+            member_changes: 0,
+            refuse: 0,
+            load_fails: 0,
+            commit_ms: 2,
+            slow_ms: 0,
+            consume_window: None,
+            server: server::Config { secret: Bytes::from_static(b"test"), ..server::Config::default() },
+            client: client::Config::default(),
+        }
+    }
+
+    pub fn swarm(seed: u64) -> Self {
+        let mut rng = Rng(seed ^ 0x5EED_0000);
+        let mut on = |share: u64| if rng.chance(500_000) { rng.below(share) + 1 } else { 0 };
+        let (drop, duplicate, corrupt) = (on(200_000), on(200_000), on(50_000));
+        let (cut, half_open, cuts, takeovers) = (on(20_000), on(5_000), on(8), on(4));
+        let (crashes, reinstalls, member_changes) = (on(4), on(3), on(12));
+        let (refuse, load_fails, slow_ms) = (on(100_000), on(300_000), on(50));
+        let users = 2 + rng.below(4);
+        let tight = rng.chance(500_000);
+        let mut server = server::Config { secret: Bytes::from_static(b"test"), ..server::Config::default() };
+        server.redelivery = Backoff { first_ms: rng.one_of(&[50, 200, 500]), cap_ms: 2_000 };
+        server.sweep_ms = rng.one_of(&[500, 3_000]);
+        if tight {
+            server.window_entries = rng.one_of(&[1, 4, 16]);
+            server.tail_entries = rng.one_of(&[1, 4, 32]);
+            server.window_bytes = rng.one_of(&[200, 2_000]);
+            server.tail_bytes = rng.one_of(&[400, 4_000]);
+            server.pending_max = rng.one_of(&[1, 4, 100]);
+            server.operations_per_s = rng.one_of(&[None, Some(20)]);
+        }
+        let client = client::Config {
+            retry: Backoff { first_ms: rng.one_of(&[100, 500]), cap_ms: 2_000 },
+            page_entries: rng.one_of(&[1, 3, 128]),
+            ..client::Config::default()
+        };
+        Self {
+            users,
+            devices: users + rng.below(3),
+            conversations: 1 + rng.below(3),
+            actions: 20 + rng.below(200),
+            chaos_ms: rng.one_of(&[2_000, 10_000]),
+            delay_ms: rng.one_of(&[(0, 0), (1, 1), (1, 30), (5, 300)]),
+            fifo: rng.chance(500_000),
+            commit_ms: rng.one_of(&[0, 2, 40]),
+            consume_window: if slow_ms > 0 { rng.one_of(&[Some(1), Some(5), Some(100)]) } else { None },
+            drop,
+            duplicate,
+            corrupt,
+            cut,
+            half_open,
+            cuts,
+            takeovers,
+            crashes,
+            reinstalls,
+            member_changes,
+            refuse,
+            load_fails,
+            slow_ms,
+            server,
+            client,
+            ..Self::clean(seed)
+        }
+    }
+}
