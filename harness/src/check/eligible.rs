@@ -2,7 +2,7 @@
 //!
 //! A device is judged for what it misses only when the drain gave it every chance:
 //! - it said that it was drained (`Quiet`): it owes an account of what was acknowledged until then. If the drain did
-//!   not converge, it must also have been connected and have received nothing new for [`SETTLE_NS`];
+//!   not converge, it must also have been connected and have received nothing new for `Options::settle_ns`;
 //! - or the run is healed, it was connected to the end and received nothing for `Options::stall_ns`: what was
 //!   acknowledged before that stretch is not just late.
 //!
@@ -13,9 +13,6 @@ use super::index::members::Belongs;
 use super::index::state::{DeviceState, NEVER, flag};
 use super::options::CatchUp;
 use avouch_reports::history::Rung;
-
-/// In a drain that did not converge, a drained device must have been undisturbed for this long. Two seconds.
-const SETTLE_NS: u64 = 2_000_000_000;
 
 /// How a device stands at the end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,7 +40,7 @@ impl Index {
         let session = device.session_at(drained_at_ns);
         let still_ns = session.map(|s| drained_at_ns.saturating_sub(s.from_ns.max(device.received_at_ns)));
         if device.quiet_at_ns != NEVER {
-            let settled = converged || still_ns.is_some_and(|still| still >= SETTLE_NS);
+            let settled = converged || still_ns.is_some_and(|still| still >= self.options.settle_ns);
             return if settled { Standing::Judged { until_ns: device.quiet_at_ns } } else { Standing::Late };
         }
         match still_ns {
@@ -80,5 +77,30 @@ impl Index {
         }
         self.options.catch_up == CatchUp::Log
             || (!device.sessions.is_empty() && message.sent_at_ns > device.epoch_from_ns())
+    }
+    /// Every device of everybody who ever belonged to a conversation.
+    pub(crate) fn recipients(&self, conversation: u32) -> impl Iterator<Item = u32> {
+        let users = self.conversations[conversation as usize].members.ever();
+        users.flat_map(|user| self.users.get(&user).into_iter().flatten().copied())
+    }
+
+    /// Calls `each` with every acknowledged message that never reached a device; how many did.
+    pub(crate) fn for_missing(&self, conversation: u32, device: u32, mut each: impl FnMut(u32)) -> u64 {
+        let state = &self.conversations[conversation as usize];
+        let lane = self.lane_at(device, conversation).map(|lane| &self.lanes[lane as usize]);
+        let mut arrived = 0;
+        for word in 0..(state.slots.len() as u32).div_ceil(64) {
+            let acked = state.acked.word(word);
+            let has = lane.map_or(0, |lane| {
+                lane.delivered.word(word) | lane.earlier.as_ref().map_or(0, |earlier| earlier.word(word))
+            });
+            arrived += u64::from((acked & has).count_ones());
+            let mut missing = acked & !has;
+            while missing != 0 {
+                each(state.slots[(word * 64 + missing.trailing_zeros()) as usize]);
+                missing &= missing - 1;
+            }
+        }
+        arrived
     }
 }

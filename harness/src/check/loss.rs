@@ -102,45 +102,27 @@ impl Checker for Loss {
 impl Scan {
     fn conversation(&mut self, index: &Index, at: u32) {
         let conversation = &index.conversations[at as usize];
-        for user in conversation.members.ever() {
-            for &device_at in index.users.get(&user).into_iter().flatten() {
-                let device = &index.devices[device_at as usize];
-                let standing = index.standing(device);
-                self.devices_judged += u64::from(matches!(standing, Standing::Judged { .. }));
-                self.devices_away += u64::from(standing == Standing::Away);
-                if matches!(standing, Standing::Judged { .. } | Standing::Late) {
-                    self.device(index, (at, conversation), (device_at, device), standing);
+        for device_at in index.recipients(at) {
+            let device = &index.devices[device_at as usize];
+            let arrived = match index.standing(device) {
+                Standing::Judged { until_ns } => {
+                    self.devices_judged += 1;
+                    index.for_missing(at, device_at, |slot| {
+                        if index.owed(device, slot, until_ns) {
+                            self.missing(index, conversation, device, slot);
+                        }
+                    })
                 }
-            }
-        }
-    }
-
-    fn device(
-        &mut self,
-        index: &Index,
-        (at, conversation): (u32, &ConversationState),
-        (device_at, device): (u32, &DeviceState),
-        standing: Standing,
-    ) {
-        let lane = index.lane_at(device_at, at).map(|lane| &index.lanes[lane as usize]);
-        for word in 0..(conversation.slots.len() as u32).div_ceil(64) {
-            let acked = conversation.acked.word(word);
-            let has = lane.map_or(0, |lane| {
-                lane.delivered.word(word) | lane.earlier.as_ref().map_or(0, |earlier| earlier.word(word))
-            });
-            self.arrived += u64::from((acked & has).count_ones());
-            let mut missing = acked & !has;
-            while missing != 0 {
-                let slot = conversation.slots[(word * 64 + missing.trailing_zeros()) as usize];
-                missing &= missing - 1;
-                match standing {
-                    Standing::Judged { until_ns } if index.owed(device, slot, until_ns) => {
-                        self.missing(index, conversation, device, slot);
-                    }
-                    Standing::Late => self.late += u64::from(index.owed(device, slot, NEVER)),
-                    _ => {}
+                Standing::Late => index.for_missing(at, device_at, |slot| {
+                    self.late += u64::from(index.owed(device, slot, NEVER));
+                }),
+                Standing::Away => {
+                    self.devices_away += 1;
+                    0
                 }
-            }
+                Standing::Never => 0,
+            };
+            self.arrived += arrived;
         }
     }
 

@@ -12,13 +12,17 @@ mod duplicates;
 mod eligible;
 mod explain;
 mod findings;
-#[allow(dead_code, reason = "read by the checkers of reads, receipts and membership, which follow")]
 mod index;
 mod integrity;
+mod liveness;
 mod loss;
+mod membership;
 mod options;
 mod order;
+mod reads;
+mod receipts;
 mod registry;
+mod sequence;
 mod total_order;
 
 use std::collections::BTreeSet;
@@ -43,7 +47,6 @@ trait Checker: Send {
 }
 
 /// Kinds of [`Seen`].
-#[allow(dead_code, reason = "as the index")]
 mod interest {
     use super::Seen;
 
@@ -69,7 +72,7 @@ mod interest {
             Seen::Received(_) => 4,
             Seen::At { .. } => 5,
             Seen::Began { .. } => 6,
-            Seen::Ended { .. } => 7,
+            Seen::Ended => 7,
         })
     }
 }
@@ -104,10 +107,11 @@ impl Judge {
                 .filter(|kind| interest & (1 << kind) != 0)
                 .for_each(|kind| wanted[kind].push(at));
         }
+        let claimed = claims.iter().chain(expected).cloned().collect();
         Self {
             claims: claims.iter().cloned().collect(),
             expected: expected.iter().cloned().collect(),
-            index: Index::new(options),
+            index: Index::new(options, claimed),
             checkers,
             wanted,
         }

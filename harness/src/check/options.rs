@@ -71,6 +71,9 @@ pub struct Options {
     pub clock_error_ns: u64,
     /// A device that received nothing for this long, connected and after the heal, is not just late. In nanoseconds.
     pub stall_ns: u64,
+    /// What happened this shortly before the drain ended may still be on its way (receipts; deliveries when the drain did
+    /// not converge). In nanoseconds.
+    pub settle_ns: u64,
     /// Everything owed must have arrived this long after the heal. `None` = no promise.
     pub recovers_within_ns: Option<u64>,
     /// Ids of the faults in the plan: each must have taken effect, or have been skipped with a reason.
@@ -94,6 +97,7 @@ impl Default for Options {
             receipt_members_max: u32::MAX,
             clock_error_ns: 0,
             stall_ns: 30_000_000_000,
+            settle_ns: 2_000_000_000,
             recovers_within_ns: None,
             planned_faults: Vec::new(),
         }

@@ -4,8 +4,13 @@
 use super::Checker;
 use super::duplicates::Duplicates;
 use super::integrity::Integrity;
+use super::liveness::Liveness;
 use super::loss::Loss;
+use super::membership::Membership;
 use super::order::Order;
+use super::reads::Reads;
+use super::receipts::Receipts;
+use super::sequence::Sequence;
 use super::total_order::TotalOrder;
 
 /// One guarantee.
@@ -43,6 +48,11 @@ pub(super) fn checkers() -> Vec<Box<dyn Checker>> {
         Box::<Integrity>::default(),
         Box::<Order>::default(),
         Box::<TotalOrder>::default(),
+        Box::<Sequence>::default(),
+        Box::<Receipts>::default(),
+        Box::<Reads>::default(),
+        Box::<Membership>::default(),
+        Box::<Liveness>::default(),
     ]
 }
 
@@ -110,6 +120,12 @@ pub const GUARANTEES: &[Guarantee] = &[
         "single-leader logs: Tinode, OpenIM, WuKongIM, JetStream",
     ),
     guarantee(
+        "seq-sane",
+        "Positions are given once, rise, have no holes where that is promised, and survive restarts.",
+        "(c, seq) names one m everywhere; first receptions rise per d; contiguous ⇒ every position is known to somebody",
+        "Tinode, OpenIM, WuKongIM, JetStream, Centrifugo (per epoch)",
+    ),
+    guarantee(
         "offline-complete",
         "Nothing is missing for who was away.",
         "no-loss for messages acknowledged while d had no connection",
@@ -128,10 +144,52 @@ pub const GUARANTEES: &[Guarantee] = &[
         "MQTT session present, XEP-0198, Socket.IO, Centrifugo recovered",
     ),
     guarantee(
+        "receipts-truthful",
+        "A receipt says nothing that is not so.",
+        "Receipt(s, by, up_to) ⇒ by has everything up to there (read: and asked for it); per (s, by) never falls",
+        "XEP-0184, Matrix, Tinode, WuKongIM, Lanying IM",
+    ),
+    guarantee(
+        "receipts-complete",
+        "No receipt is lost for good.",
+        "at the end: by's acks or read marks cover m of s ⇒ s has a receipt from by that covers m",
+        "systems that confirm receipts both ways; not XEP-0184",
+    ),
+    guarantee(
         "redelivery-flag-truthful",
         "A delivery is marked as a redelivery exactly when it is one.",
         "marked ⇔ d received m before; disturbed links and second channels are excused",
         "MQTT DUP, AMQP redelivered, XEP-0203 delay",
+    ),
+    guarantee(
+        "gap-visible",
+        "A device can know what it misses before it shows what comes later.",
+        "d shows a position behind an owed one that it misses ⇒ Gap(d) before",
+        "Matrix limited, Centrifugo recovered, OpenIM, Tinode",
+    ),
+    guarantee(
+        "read-your-writes",
+        "History shows a reader what they wrote.",
+        "Accepted(m of d) before PageRequested(d) ⇒ the page that covers m shows it",
+        "session guarantee; Matrix, MAM, sequence-based systems",
+    ),
+    guarantee(
+        "monotonic-reads",
+        "History never shows less than before.",
+        "d received m before PageRequested(d) ⇒ the page that covers m shows it",
+        "session guarantee; Matrix, MAM, sequence-based systems",
+    ),
+    guarantee(
+        "history-agrees",
+        "Once quiet, all devices and nodes show one history.",
+        "after Drained: pages show every acknowledged m that they cover, and one m per position",
+        "XEP-0313 with XEP-0280, Matrix, sequence-based systems",
+    ),
+    guarantee(
+        "membership-boundary",
+        "Who belongs when a message is committed gets it, nobody else does.",
+        "Delivered(d, m) ⇒ d's user belonged at m's position (or at some time of its commit)",
+        "groups: MUC, Matrix, Tinode, WuKongIM",
     ),
     guarantee(
         "durable-ack",
@@ -144,5 +202,23 @@ pub const GUARANTEES: &[Guarantee] = &[
         "An ack survives the loss of power.",
         "no-loss for Accepted(m) at rung ≥ 3 before power was lost, m not seen again",
         "servers that sync before they acknowledge",
+    ),
+    guarantee(
+        "chain-valid",
+        "Nothing was rewritten or left out.",
+        "no ChainBroken",
+        "the reference protocol; hash-chained logs",
+    ),
+    guarantee(
+        "send-live",
+        "After the heal, every operation is answered.",
+        "d connected since the heal for long enough ⇒ an outcome",
+        "all",
+    ),
+    guarantee(
+        "recovers-within",
+        "After the heal, everything owed arrives in time.",
+        "m sent before the heal ⇒ Delivered(d, m) within the budget after the heal, or after d's return",
+        "all, with their budget",
     ),
 ];

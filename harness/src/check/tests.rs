@@ -1,10 +1,11 @@
 //! Every guarantee with accepting and rejecting histories; the traps; random histories with named corruptions.
 
-#[allow(dead_code, reason = "steps for checkers that follow")]
 mod history;
 
+mod claims;
 mod delivery;
 mod order;
+mod traps;
 
 use std::collections::BTreeMap;
 

@@ -45,7 +45,7 @@ impl Index {
         if let Some(last) = self.devices[index as usize].sessions.last_mut() {
             last.until_ns = last.until_ns.min(at_ns);
         }
-        Seen::Ended { device: index }
+        Seen::Ended
     }
 
     pub(super) fn disturb(&mut self, at_ns: u64, device: Device, kind: &str) -> Seen {
@@ -212,7 +212,7 @@ impl Index {
         if state.is(flag::CHANGE) {
             self.change_accepted(at_ns, slot, seq);
         }
-        Seen::Acked { slot, first, placed, seq, after_refusal }
+        Seen::Acked { slot, placed, seq, after_refusal }
     }
 
     fn change_accepted(&mut self, at_ns: u64, slot: u32, seq: Option<u64>) {
@@ -235,6 +235,7 @@ impl Index {
         let Some(slot) = self.slot(message) else { return Seen::Plain };
         self.run.outstanding -= u64::from(!self.messages[slot].is_answered());
         self.messages[slot].flags |= flag::UNKNOWN;
+        self.run.given_up += 1;
         Seen::GivenUp { slot }
     }
 
@@ -282,7 +283,6 @@ impl Index {
             astray,
             placed: Placed::Unplaced,
             seq: seq.filter(|&seq| seq != 0),
-            known_before: at.known.last,
             last_seq: at.last_seq,
             last_slot: at.last_slot,
             redelivered,

@@ -11,6 +11,8 @@ pub(crate) mod run;
 pub(crate) mod state;
 pub(crate) mod track;
 
+use std::collections::BTreeSet;
+
 use avouch_reports::history::{Conversation, Device, Event, Message, User, What};
 use rustc_hash::FxHashMap;
 
@@ -51,8 +53,6 @@ pub(crate) struct Reception {
     pub(crate) astray: bool,
     pub(crate) placed: Placed,
     pub(crate) seq: Option<u64>,
-    /// Greatest position that the device knew before.
-    pub(crate) known_before: u64,
     /// Position of its last first reception before; 0 = none since it began anew.
     pub(crate) last_seq: u64,
     /// Slot of the same, or [`NONE`].
@@ -67,8 +67,8 @@ pub(crate) enum Seen {
     Plain,
     /// A new operation.
     Sent { slot: u32 },
-    /// An outcome `ok`; `first`: the operation had none.
-    Acked { slot: u32, first: bool, placed: Placed, seq: Option<u64>, after_refusal: bool },
+    /// An outcome `ok`.
+    Acked { slot: u32, placed: Placed, seq: Option<u64>, after_refusal: bool },
     /// An outcome `fail`.
     Refused { slot: u32 },
     /// An outcome `info`.
@@ -80,13 +80,15 @@ pub(crate) enum Seen {
     /// A session began. `anew`: the device had one before and the server kept nothing of it.
     Began { device: u32 },
     /// A connection ended.
-    Ended { device: u32 },
+    Ended,
 }
 
 /// The state. See [`state`] for what each part costs.
 #[derive(Debug)]
 pub(crate) struct Index {
     pub(crate) options: Options,
+    /// Guarantees that the target claims or the scenario expects.
+    pub(crate) claimed: BTreeSet<String>,
     pub(crate) devices: Vec<DeviceState>,
     pub(crate) conversations: Vec<ConversationState>,
     pub(crate) lanes: Vec<Lane>,
@@ -105,9 +107,10 @@ pub(crate) struct Index {
 }
 
 impl Index {
-    pub(crate) fn new(options: Options) -> Self {
+    pub(crate) fn new(options: Options, claimed: BTreeSet<String>) -> Self {
         Self {
             options,
+            claimed,
             devices: Vec::new(),
             conversations: Vec::new(),
             lanes: Vec::new(),
@@ -178,6 +181,11 @@ impl Index {
     /// Slot of a message.
     pub(crate) fn slot(&self, message: Message) -> Option<u32> {
         self.slot_of.get(message.0)
+    }
+
+    /// Index of a device.
+    pub(crate) fn device_index(&self, device: Device) -> Option<u32> {
+        self.device_of.get(device.0.into())
     }
 
     /// A message.
@@ -289,6 +297,7 @@ impl Index {
             earlier: None,
             count: 0,
             known: track::Track::default(),
+            known_ever: 0,
             last_seq: 0,
             last_slot: NONE,
             acked_to: 0,
@@ -308,6 +317,7 @@ impl Index {
         let device = &self.devices[state.device as usize];
         if state.epoch != device.epoch {
             state.epoch = device.epoch;
+            state.known_ever = state.known_ever.max(state.known.last);
             let delivered = std::mem::take(&mut state.delivered);
             match &mut state.earlier {
                 Some(earlier) => earlier.extend(&delivered),

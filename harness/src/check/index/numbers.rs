@@ -72,11 +72,6 @@ impl<T> Pieces<T> {
         self.pieces[at / PIECE].push(element);
         at as u32
     }
-
-    /// All, in order.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &T> {
-        self.pieces.iter().flatten()
-    }
 }
 
 impl<T> std::ops::Index<u32> for Pieces<T> {
@@ -125,6 +120,5 @@ mod tests {
         (0..20_000u32).for_each(|n| assert_eq!(pieces.push(n), n));
         assert_eq!(pieces.len(), 20_000);
         assert!((0..20_000).all(|n| pieces[n] == n));
-        assert!(pieces.iter().copied().eq(0..20_000));
     }
 }

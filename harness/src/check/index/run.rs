@@ -37,6 +37,8 @@ pub(crate) struct Run {
     pub(crate) receptions: u64,
     /// Operations without an outcome.
     pub(crate) outstanding: u64,
+    /// Operations given up.
+    pub(crate) given_up: u64,
     pub(crate) last_ack_at_ns: u64,
     /// Some event named a position.
     pub(crate) positions: bool,

@@ -243,6 +243,8 @@ pub(crate) struct Lane {
     pub(crate) count: u64,
     /// Positions that the device knows of: received, changed, or its own and acknowledged.
     pub(crate) known: Track,
+    /// Greatest position that it knew in earlier epochs.
+    pub(crate) known_ever: u64,
     /// Position of the last first reception.
     pub(crate) last_seq: u64,
     /// Slot of the last first reception, or [`NONE`].

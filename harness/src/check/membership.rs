@@ -1,0 +1,91 @@
+//! Who belongs gets it, who does not does not: membership-boundary.
+//!
+//! Definition, for `Delivered(d, m)` in a conversation whose members changed: d's user belonged to it at m's position
+//! (where changes and m have positions), else at some time between `Send(m)` and `Accepted(m)`. Violated after a removal
+//! always, before the joining only where joiners see nothing of the past (`Options::joiner_sees`). A change whose outcome
+//! is unknown, and the time in which one may have taken effect, excuse. The other half (members at commit time get it)
+//! is no-loss; somebody who never belonged is a matter of isolation.
+//!
+//! Not seen: what a removed user fetches as a page.
+//! Memory: none of its own. Work at the end: one look per reception in conversations that changed.
+
+use avouch_reports::history::{Event, Message};
+
+use super::Checker;
+use super::findings::{Findings, Outcome, Place, Ruling};
+use super::index::members::Belongs;
+use super::index::state::Lane;
+use super::index::{Index, Seen};
+use super::options::JoinerSees;
+
+/// See the module's header.
+#[derive(Default)]
+pub(crate) struct Membership {
+    findings: Findings,
+    judged: u64,
+    unsure: u64,
+}
+
+impl Checker for Membership {
+    fn interest(&self) -> u16 {
+        0
+    }
+
+    fn observe(&mut self, _: &Event, _: &Seen, _: &Index) {}
+
+    fn finish(mut self: Box<Self>, index: &Index) -> Vec<Ruling> {
+        let mut changed = 0u64;
+        for conversation in index.conversations.iter().filter(|c| c.members.changed) {
+            changed += 1;
+            for &lane in &conversation.lanes {
+                self.lane(index, &index.lanes[lane as usize], &conversation.slots);
+            }
+        }
+        let outcome = match changed {
+            0 => Outcome::Idle("no membership changed".to_owned()),
+            _ => Outcome::Held(format!(
+                "{} receptions by members of their time in {changed} conversations; {} too close to a change to tell",
+                self.judged, self.unsure
+            )),
+        };
+        vec![self.findings.rule("membership-boundary", outcome)]
+    }
+}
+
+impl Membership {
+    fn lane(&mut self, index: &Index, lane: &Lane, slots: &[u32]) {
+        let device = &index.devices[lane.device as usize];
+        for (ordinal, &slot) in slots.iter().enumerate() {
+            let ordinal = ordinal as u32;
+            let has = lane.delivered.contains(ordinal)
+                || lane.earlier.as_ref().is_some_and(|e| e.contains(ordinal));
+            if !has || index.sender(slot).device == lane.device || !lane.member_ever {
+                continue;
+            }
+            let when = match index.belongs(device, slot) {
+                Belongs::NoLonger => "was no longer a member",
+                Belongs::NotYet if index.options.joiner_sees == JoinerSees::FromJoin => {
+                    "was not yet a member"
+                }
+                Belongs::Unsure => {
+                    self.unsure += 1;
+                    continue;
+                }
+                _ => {
+                    self.judged += 1;
+                    continue;
+                }
+            };
+            let message = index.message(slot);
+            let place = Place {
+                conversation: Some(index.conversations[lane.conversation as usize].id),
+                device: Some(device.id),
+                message: Some(Message(message.id)),
+            };
+            self.findings.add("misdelivered", place, None, || {
+                let expected = "a message reaches those who belong when it is committed".to_owned();
+                (expected, format!("m{} reached d{}, whose user {when}", message.id, device.id.0))
+            });
+        }
+    }
+}
