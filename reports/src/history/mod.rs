@@ -9,6 +9,8 @@
 pub(crate) mod arbitrary;
 mod continuity;
 mod decode;
+#[cfg(test)]
+mod docs_test;
 mod encode;
 mod error;
 mod event;
