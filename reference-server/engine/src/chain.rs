@@ -39,8 +39,7 @@ pub fn content(conversation: ConversationId, body: &Body) -> [u8; 32] {
 
 /// First eight bytes of a content hash, little endian.
 pub fn fingerprint(content: &[u8; 32]) -> u64 {
-    let [a, b, c, d, e, f, g, h, ..] = *content;
-    u64::from_le_bytes([a, b, c, d, e, f, g, h])
+    content.first_chunk().map_or(0, |head| u64::from_le_bytes(*head))
 }
 
 /// The chain after an entry, from the chain before it and the entry's content hash.

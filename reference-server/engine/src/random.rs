@@ -1,4 +1,4 @@
-//! The engine's own seeded generator: SplitMix64 (Steele, Lea, Flood: "Fast splittable pseudorandom
+//! The engine's own seeded generator: `SplitMix64` (Steele, Lea, Flood: "Fast splittable pseudorandom
 //! number generators", OOPSLA 2014). For jitter and installation numbers only; nothing secret.
 
 /// A stream of numbers that depends on its seed only.

@@ -288,7 +288,9 @@ impl Client {
 
     pub(super) fn resume_requests(&mut self) {
         let requests: Vec<u64> = self.page_requests.keys().copied().collect();
-        requests.into_iter().for_each(|request| self.transmit_page_request(request));
+        for request in requests {
+            self.transmit_page_request(request);
+        }
         self.catch_up();
     }
 }

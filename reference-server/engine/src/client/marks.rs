@@ -179,6 +179,8 @@ impl Client {
         }
         let version = state.receipts_version;
         self.transmit(&Frame::ReceiptAck { conversation, version });
-        news.into_iter().for_each(|item| self.observe(item));
+        for item in news {
+            self.observe(item);
+        }
     }
 }

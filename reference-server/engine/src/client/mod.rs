@@ -197,7 +197,7 @@ impl Client {
             Command::MarkRead { conversation, up_to } => self.mark_read(conversation, up_to),
             Command::Consumed { deliveries } => self.consumed(deliveries),
             Command::ReadPage { request, conversation, after } => {
-                self.read_page(request, conversation, after)
+                self.read_page(request, conversation, after);
             }
             Command::Close => self.leave(),
             Command::Reconnect => self.reconnect(),

@@ -44,9 +44,8 @@ impl Client {
 
     /// The connection is gone.
     fn lose(&mut self, why: &'static str, again: bool) {
-        if self.is_logged_in() {
-            self.observe(Observation::SessionEnded { why });
-        } else if !again {
+        // An attempt that did not reach a session, and will be repeated, is nobody's business.
+        if self.is_logged_in() || !again {
             self.observe(Observation::SessionEnded { why });
         }
         self.link = Link::Closed;

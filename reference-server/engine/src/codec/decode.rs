@@ -219,6 +219,19 @@ impl Reader<'_> {
 
     fn hello(&mut self) -> Option<Hello> {
         let version = u16::from_le_bytes(self.array()?);
+        if version != super::VERSION {
+            // Another version's hello may look different from here on; its number is all that matters.
+            self.rest = &[];
+            let (key, token) = (DeviceKey::default(), Bytes::new());
+            return Some(Hello {
+                version,
+                key,
+                installation: 0,
+                resume: false,
+                token,
+                positions: Vec::new(),
+            });
+        }
         let (key, installation, resume) = (self.device()?, self.u64()?, self.bool()?);
         let token = self.bytes().filter(|token| token.len() <= limits::TOKEN_BYTES_MAX)?;
         let positions = self.list(24, |input| {

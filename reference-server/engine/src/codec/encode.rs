@@ -56,7 +56,9 @@ fn body(frame: &Frame, out: &mut Writer<'_>) {
         Frame::Welcome(welcome) => out.welcome(welcome),
         Frame::Heads(heads) => {
             out.count(heads.len());
-            heads.iter().for_each(|item| out.u64s(&[item.conversation.0, item.first, item.head]));
+            for item in heads {
+                out.u64s(&[item.conversation.0, item.first, item.head]);
+            }
         }
         Frame::Accepted { id, conversation, seq } => out.u64s(&[id.0, conversation.0, *seq]),
         Frame::Rejected { id, code } => {
@@ -109,7 +111,9 @@ impl<'a> Writer<'a> {
     }
 
     fn u64s(&mut self, values: &[u64]) {
-        values.iter().for_each(|value| self.0.put_u64_le(*value));
+        for value in values {
+            self.0.put_u64_le(*value);
+        }
     }
 
     fn count(&mut self, count: usize) {
@@ -123,7 +127,9 @@ impl<'a> Writer<'a> {
 
     fn users(&mut self, users: &[UserId]) {
         self.count(users.len());
-        users.iter().for_each(|user| self.0.put_u64_le(user.0));
+        for user in users {
+            self.0.put_u64_le(user.0);
+        }
     }
 
     fn bytes(&mut self, bytes: &[u8]) {

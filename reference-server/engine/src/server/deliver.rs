@@ -216,9 +216,10 @@ impl Server {
         };
         let recipient = &mut self.devices[device];
         let mut moved = false;
-        while let Some((_, bytes)) = progress.in_flight.pop_front_if(|(seq, _)| *seq <= up_to) {
+        while let Some((_, bytes)) = progress.in_flight.front().filter(|(seq, _)| *seq <= up_to) {
             recipient.in_flight_entries -= 1;
-            recipient.in_flight_bytes -= bytes as usize;
+            recipient.in_flight_bytes -= *bytes as usize;
+            progress.in_flight.pop_front();
             moved = true;
         }
         if moved && !progress.in_flight.is_empty() {

@@ -4,6 +4,7 @@
 //! demands that all that is owed arrives. `AVOUCH_SEEDS=from..to` runs other seeds than the default.
 #![allow(missing_docs, reason = "a test binary has no readers of its documentation")]
 
+mod codec;
 mod options;
 mod oracle;
 mod world;

@@ -4,61 +4,61 @@ use avouch_engine::backoff::Backoff;
 use avouch_engine::{client, server};
 use bytes::Bytes;
 
-/// SplitMix64.
+/// `SplitMix64`.
 #[derive(Clone, Debug)]
-pub struct Rng(pub u64);
+pub(crate) struct Rng(pub(crate) u64);
 
 impl Rng {
-    pub fn next(&mut self) -> u64 {
+    pub(crate) fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
         z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
         z ^ (z >> 31)
     }
-    pub fn below(&mut self, bound: u64) -> u64 {
+    pub(crate) fn below(&mut self, bound: u64) -> u64 {
         if bound == 0 { 0 } else { self.next() % bound }
     }
-    pub fn chance(&mut self, ppm: u64) -> bool {
+    pub(crate) fn chance(&mut self, ppm: u64) -> bool {
         self.below(1_000_000) < ppm
     }
-    pub fn one_of<T: Copy>(&mut self, values: &[T]) -> T {
+    pub(crate) fn one_of<T: Copy>(&mut self, values: &[T]) -> T {
         values[self.below(values.len() as u64) as usize]
     }
 }
 
 /// Shares are in millionths; times in milliseconds.
 #[derive(Clone, Debug)]
-pub struct Options {
-    pub seed: u64,
-    pub users: u64,
-    pub devices: u64,
-    pub conversations: u64,
-    pub chaos_ms: u64,
-    pub actions: u64,
-    pub delay_ms: (u64, u64),
-    pub fifo: bool,
-    pub drop: u64,
-    pub duplicate: u64,
-    pub corrupt: u64,
-    pub cut: u64,
-    pub half_open: u64,
-    pub cuts: u64,
-    pub takeovers: u64,
-    pub crashes: u64,
-    pub reinstalls: u64,
-    pub member_changes: u64,
-    pub refuse: u64,
-    pub load_fails: u64,
-    pub commit_ms: u64,
-    pub slow_ms: u64,
-    pub consume_window: Option<usize>,
-    pub server: server::Config,
-    pub client: client::Config,
+pub(crate) struct Options {
+    pub(crate) seed: u64,
+    pub(crate) users: u64,
+    pub(crate) devices: u64,
+    pub(crate) conversations: u64,
+    pub(crate) chaos_ms: u64,
+    pub(crate) actions: u64,
+    pub(crate) delay_ms: (u64, u64),
+    pub(crate) fifo: bool,
+    pub(crate) drop: u64,
+    pub(crate) duplicate: u64,
+    pub(crate) corrupt: u64,
+    pub(crate) cut: u64,
+    pub(crate) half_open: u64,
+    pub(crate) cuts: u64,
+    pub(crate) takeovers: u64,
+    pub(crate) crashes: u64,
+    pub(crate) reinstalls: u64,
+    pub(crate) member_changes: u64,
+    pub(crate) refuse: u64,
+    pub(crate) load_fails: u64,
+    pub(crate) commit_ms: u64,
+    pub(crate) slow_ms: u64,
+    pub(crate) consume_window: Option<usize>,
+    pub(crate) server: server::Config,
+    pub(crate) client: client::Config,
 }
 
 impl Options {
-    pub fn clean(seed: u64) -> Self {
+    pub(crate) fn clean(seed: u64) -> Self {
         Self {
             seed,
             users: 3,
@@ -88,7 +88,7 @@ impl Options {
         }
     }
 
-    pub fn swarm(seed: u64) -> Self {
+    pub(crate) fn swarm(seed: u64) -> Self {
         let mut rng = Rng(seed ^ 0x5EED_0000);
         let mut on = |share: u64| if rng.chance(500_000) { rng.below(share) + 1 } else { 0 };
         let (drop, duplicate, corrupt) = (on(200_000), on(200_000), on(50_000));

@@ -7,7 +7,7 @@ use avouch_engine::ids::{ConversationId, DeviceKey, MessageId, Seq, UserId};
 use avouch_engine::journal::{Body, Entry, Memory};
 
 /// Positions of a log that a user may see.
-pub fn visible(log: &[Entry], user: UserId) -> Vec<Seq> {
+pub(crate) fn visible(log: &[Entry], user: UserId) -> Vec<Seq> {
     let mut member = false;
     let mut seen = Vec::new();
     for entry in log {
@@ -21,7 +21,7 @@ pub fn visible(log: &[Entry], user: UserId) -> Vec<Seq> {
     seen
 }
 
-pub fn is_member(log: &[Entry], user: UserId) -> bool {
+pub(crate) fn is_member(log: &[Entry], user: UserId) -> bool {
     log.iter().fold(false, |member, entry| match &entry.body {
         Body::Members { added, removed } => (member || added.contains(&user)) && !removed.contains(&user),
         Body::Message { .. } => member,
@@ -30,13 +30,19 @@ pub fn is_member(log: &[Entry], user: UserId) -> bool {
 
 /// What clients were told, and checks of it.
 #[derive(Default)]
-pub struct Oracle {
+pub(crate) struct Oracle {
     accepted: BTreeMap<(DeviceKey, MessageId), (ConversationId, Seq)>,
     rejected: BTreeSet<(DeviceKey, MessageId)>,
 }
 
 impl Oracle {
-    pub fn accepted(&mut self, journal: &Memory, key: DeviceKey, id: MessageId, at: (ConversationId, Seq)) {
+    pub(crate) fn accepted(
+        &mut self,
+        journal: &Memory,
+        key: DeviceKey,
+        id: MessageId,
+        at: (ConversationId, Seq),
+    ) {
         let (conversation, seq) = at;
         let entry = journal.log(conversation).get(seq as usize - 1);
         let entry = entry.unwrap_or_else(|| panic!("{id:?} was accepted at {at:?} before it was durable"));
@@ -46,11 +52,11 @@ impl Oracle {
         }
     }
 
-    pub fn rejected(&mut self, key: DeviceKey, id: MessageId) {
+    pub(crate) fn rejected(&mut self, key: DeviceKey, id: MessageId) {
         self.rejected.insert((key, id));
     }
 
-    pub fn check_logs(&self, journal: &Memory, conversations: u64) {
+    pub(crate) fn check_logs(&self, journal: &Memory, conversations: u64) {
         let mut ids = BTreeSet::new();
         for conversation in (1..=conversations).map(ConversationId) {
             let mut before = chain::CHAIN_START;

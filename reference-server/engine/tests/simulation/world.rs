@@ -83,7 +83,7 @@ struct Conn {
     key: Option<(DeviceKey, u64)>,
 }
 
-pub struct World {
+pub(crate) struct World {
     options: Options,
     rng: Rng,
     now: u64,
@@ -109,7 +109,7 @@ pub struct World {
 }
 
 impl World {
-    pub fn new(options: Options) -> Self {
+    pub(crate) fn new(options: Options) -> Self {
         let mut world = Self {
             rng: Rng(options.seed),
             now: 0,
@@ -175,7 +175,7 @@ impl World {
         Client::new(config, key, token, self.rng.next())
     }
 
-    pub fn chaos(&mut self) {
+    pub(crate) fn chaos(&mut self) {
         let o = self.options.clone();
         let kinds = [
             (Act::Send, o.actions),
@@ -195,7 +195,7 @@ impl World {
         self.run_until(o.chaos_ms * MS);
     }
 
-    pub fn heal_and_drain(&mut self) {
+    pub(crate) fn heal_and_drain(&mut self) {
         self.healed = true;
         if self.server.is_none() {
             self.restart();
@@ -233,15 +233,15 @@ impl World {
         self.client_stats.extend(clients);
     }
 
-    pub fn server_stats(&self) -> server::Stats {
+    pub(crate) fn server_stats(&self) -> server::Stats {
         *self.server.as_ref().expect("running").stats()
     }
 
-    pub fn trace_digest(&self) -> String {
+    pub(crate) fn trace_digest(&self) -> String {
         format!("{:x?}", self.trace.clone().finalize())
     }
 
-    pub fn mechanisms(&self) -> Vec<(&'static str, u64)> {
+    pub(crate) fn mechanisms(&self) -> Vec<(&'static str, u64)> {
         let s = |field: fn(&server::Stats) -> u64| self.stats.iter().map(field).sum::<u64>();
         let c = |field: fn(&client::Stats) -> u64| self.client_stats.iter().map(field).sum::<u64>();
         vec![
