@@ -8,7 +8,6 @@
 mod memory;
 
 use bytes::Bytes;
-use sha2::{Digest, Sha256};
 
 use crate::ids::{Chain, ConversationId, DeviceKey, MessageId, Seq, UserId};
 
@@ -169,7 +168,7 @@ pub struct RecentId {
     pub conversation: ConversationId,
     /// Its position there.
     pub seq: Seq,
-    /// First eight bytes of the SHA-256 of conversation and body: tells a retry from a reused id.
+    /// See [`crate::chain::fingerprint`]: tells a retry from a reused id.
     pub fingerprint: u64,
 }
 
@@ -184,25 +183,4 @@ pub struct Query {
     pub entries_max: usize,
     /// and at most this many payload bytes, but always at least one entry if there is one.
     pub payload_bytes_max: usize,
-}
-
-/// What [`RecentId::fingerprint`] holds: journals compute it from the records, engines from retries.
-pub fn fingerprint(conversation: ConversationId, body: &Body) -> u64 {
-    let mut hash = Sha256::new_with_prefix(conversation.0.to_le_bytes());
-    match body {
-        Body::Message { reply_to, payload } => {
-            hash.update([u8::from(reply_to.is_some())]);
-            hash.update(reply_to.unwrap_or_default().to_le_bytes());
-            hash.update(payload);
-        }
-        Body::Members { added, removed } => {
-            hash.update([2]);
-            hash.update((added.len() as u64).to_le_bytes());
-            for user in added.iter().chain(removed) {
-                hash.update(user.0.to_le_bytes());
-            }
-        }
-    }
-    let digest = hash.finalize();
-    u64::from_le_bytes(*digest.first_chunk::<8>().expect("a SHA-256 has 32 bytes"))
 }

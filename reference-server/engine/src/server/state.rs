@@ -203,8 +203,7 @@ pub(super) struct Progress {
 }
 
 impl Server {
-    pub(super) fn empty(mut config: Config, seed: u64) -> Self {
-        config.payload_bytes_max = config.payload_bytes_max.min(crate::limits::PAYLOAD_BYTES_MAX);
+    pub(super) fn empty(config: Config, seed: u64) -> Self {
         Self {
             config,
             random: Random::new(seed),
