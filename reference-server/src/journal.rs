@@ -9,6 +9,8 @@ mod apply;
 mod recover;
 mod rows;
 
+pub(crate) use rows::approximate_bytes;
+
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use avouch_engine::chain;
 use avouch_engine::ids::{ConversationId, DeviceKey};
-use avouch_engine::journal::{Body, Entry, Record, fingerprint};
+use avouch_engine::journal::{Body, Entry, Record};
 use avouch_engine::limits::DEDUP_IDS_PER_DEVICE;
 use redb::{Database, ReadableTable, StorageError, Table, TableError, WriteTransaction};
 use rustc_hash::FxHashMap;
@@ -63,6 +64,7 @@ fn apply(
             Record::Device { device, installation } => {
                 let mut devices = transaction.open_table(DEVICES)?;
                 devices.insert((device.user.0, device.device.0), installation)?;
+                cursors.forget(device)?;
             }
         }
     }
@@ -119,7 +121,7 @@ impl RecentRows {
                 slot.insert(window.range(all.clone())?.count())
             }
         };
-        let row = (conversation.0, entry.seq, fingerprint(conversation, &entry.body));
+        let row = (conversation.0, entry.seq, chain::fingerprint(&chain::content(conversation, &entry.body)));
         if window.insert((user, device, entry.id.0), row)?.is_none() {
             *rows += 1;
         }
@@ -151,13 +153,26 @@ impl Cursors<'_> {
         conversation: ConversationId,
         device: DeviceKey,
     ) -> Result<&mut CursorRow, StorageError> {
-        let key = (conversation.0, device.user.0, device.device.0);
+        let key = (device.user.0, device.device.0, conversation.0);
         Ok(match self.changed.entry(key) {
             std::collections::btree_map::Entry::Occupied(row) => row.into_mut(),
             std::collections::btree_map::Entry::Vacant(slot) => {
                 slot.insert(self.table.get(key)?.map(|row| row.value()).unwrap_or_default())
             }
         })
+    }
+
+    /// The device lost its state: what it had, it does not have. Versions stay.
+    fn forget(&mut self, device: DeviceKey) -> Result<(), StorageError> {
+        let all = (device.user.0, device.device.0, 0)..=(device.user.0, device.device.0, u64::MAX);
+        for row in self.table.range(all.clone())? {
+            let (key, row) = row?;
+            self.changed.entry(key.value()).or_insert(row.value());
+        }
+        for (_, row) in self.changed.range_mut(all) {
+            *row = (0, 0, row.2, 0);
+        }
+        Ok(())
     }
 
     fn write(mut self) -> Result<(), StorageError> {

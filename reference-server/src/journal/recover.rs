@@ -23,7 +23,7 @@ pub(super) fn recover(transaction: &ReadTransaction) -> Result<Recovered, Journa
     }
     for row in transaction.open_table(CURSORS).map_err(from_store)?.iter().map_err(from_store)? {
         let (key, value) = row.map_err(from_store)?;
-        let (conversation, user, device) = key.value();
+        let (user, device, conversation) = key.value();
         let (delivered, read, version, receipts_confirmed) = value.value();
         let device = DeviceKey { user: UserId(user), device: DeviceId(device) };
         let conversation = known(&mut conversations, conversation)?;

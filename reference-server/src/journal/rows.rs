@@ -19,8 +19,8 @@ pub(super) const ENTRIES: TableDefinition<(u64, u64), &[u8]> = TableDefinition::
 pub(super) const RECENT: TableDefinition<(u64, u32, u64), (u64, u64, u64)> = TableDefinition::new("recent");
 /// (conversation, user, from) → until, 0 while it lasts.
 pub(super) const MEMBERS: TableDefinition<(u64, u64, u64), u64> = TableDefinition::new("members");
-/// Conversation, user, device.
-pub(super) type CursorKey = (u64, u64, u32);
+/// User, device, conversation: a device that starts anew finds all of its cursors together.
+pub(super) type CursorKey = (u64, u32, u64);
 /// Delivered, read, version, receipts confirmed.
 pub(super) type CursorRow = (u64, u64, u64, u64);
 pub(super) const CURSORS: TableDefinition<CursorKey, CursorRow> = TableDefinition::new("cursors");
@@ -65,7 +65,7 @@ pub(super) fn check_stamp(database: &Database) -> Result<(), JournalError> {
 }
 
 /// What a record adds to the store, without the store's own bookkeeping.
-pub(super) fn approximate_bytes(record: &Record) -> usize {
+pub(crate) fn approximate_bytes(record: &Record) -> usize {
     let body = match record {
         Record::Entry { entry: Entry { body: Body::Message { payload, .. }, .. }, .. } => payload.len(),
         Record::Entry { entry: Entry { body: Body::Members { added, removed }, .. }, .. } => {

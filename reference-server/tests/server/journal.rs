@@ -2,13 +2,13 @@
 //! number of batches, among them every batch whose commit was reported as durable.
 
 use avouch_engine::ids::ConversationId;
-use avouch_engine::journal::{Query, Record};
+use avouch_engine::journal::{Memory, Query, Record};
 use avouch_server::disk::SimDisk;
 use avouch_server::journal::{CommitError, Journal, JournalOptions};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-use crate::model::{Model, Source};
+use crate::model::Source;
 
 const OPTIONS: JournalOptions = JournalOptions { cache_bytes: 1 << 20 };
 
@@ -60,7 +60,7 @@ proptest! {
 struct Run {
     source: Source,
     /// The states that a recovery may find: the last acknowledged one, then one more per batch in doubt.
-    possible: Vec<Model>,
+    possible: Vec<Memory>,
 }
 
 impl Run {
@@ -170,7 +170,7 @@ impl Run {
 
     fn in_doubt(&mut self) {
         if self.possible.is_empty() {
-            self.possible.push(Model::default());
+            self.possible.push(Memory::default());
         }
         self.possible.push(self.source.proposed.clone());
     }
@@ -179,10 +179,10 @@ impl Run {
     fn check(&mut self, journal: &Journal) -> Result<(), TestCaseError> {
         let recovered = journal.recover().map_err(|error| TestCaseError::fail(error.to_string()))?;
         if self.possible.is_empty() {
-            self.possible.push(Model::default());
+            self.possible.push(Memory::default());
         }
         let Some(found) = self.possible.iter().find(|model| model.recovered() == recovered).cloned() else {
-            let expected: Vec<_> = self.possible.iter().map(Model::recovered).collect();
+            let expected: Vec<_> = self.possible.iter().map(Memory::recovered).collect();
             return Err(TestCaseError::fail(format!(
                 "recovered {recovered:#?}\nexpected one of {expected:#?}"
             )));
@@ -194,7 +194,7 @@ impl Run {
     }
 }
 
-fn check_logs(journal: &Journal, model: &Model) -> Result<(), TestCaseError> {
+fn check_logs(journal: &Journal, model: &Memory) -> Result<(), TestCaseError> {
     for conversation in (1..=3).map(ConversationId) {
         let mut log = Vec::new();
         loop {
@@ -207,7 +207,7 @@ fn check_logs(journal: &Journal, model: &Model) -> Result<(), TestCaseError> {
             }
             log.extend(page);
         }
-        prop_assert_eq!(log, model.logs.get(&conversation).cloned().unwrap_or_default());
+        prop_assert_eq!(log, model.log(conversation));
     }
     Ok(())
 }

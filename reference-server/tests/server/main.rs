@@ -2,6 +2,9 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot set its stage fails")]
 
+mod device;
 mod journal;
 mod journal_files;
 mod model;
+mod process;
+mod serving;

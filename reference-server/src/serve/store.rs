@@ -1,0 +1,240 @@
+//! Where the journal's work is done: in the engine's task, or on a thread of its own. One batch at a time; reads see
+//! durable entries only, and are answered after every commit that they may have seen.
+
+use std::collections::VecDeque;
+use std::future::pending;
+use std::sync::mpsc as blocking;
+use std::thread;
+
+use avouch_engine::journal::{Entry, Query, Record, Recovered};
+use avouch_engine::limits::LOADS_MAX;
+use avouch_engine::server::{LoadFailed, LoadId};
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::{Instant, sleep_until};
+use tracing::error;
+
+use super::{JournalMode, ServeError};
+use crate::journal::{CommitError, Journal, JournalCounters, JournalError};
+
+/// Commands that may wait for the thread: every read that the engine may have under way, a batch and a question.
+const COMMANDS_MAX: usize = LOADS_MAX + 2;
+
+/// An answer of the journal.
+#[derive(Debug)]
+pub(super) enum Answer {
+    /// The batch is durable.
+    Committed,
+    /// The batch was definitely without effect.
+    Refused(String),
+    /// What became of the batch is unknown; the journal must be reopened.
+    Poisoned(String),
+    /// A read.
+    Loaded(LoadId, Result<Vec<Entry>, LoadFailed>),
+}
+
+/// The journal behind one of the two modes.
+#[derive(Debug)]
+pub(super) enum Store {
+    Inline(Box<Inline>),
+    Thread(Thread),
+}
+
+impl Store {
+    pub(super) fn new(mode: JournalMode, journal: Journal) -> Result<Self, ServeError> {
+        match mode {
+            JournalMode::Inline => {
+                Ok(Self::Inline(Box::new(Inline { journal, answers: VecDeque::new(), durable_at: None })))
+            }
+            JournalMode::Thread => Thread::start(journal).map(Self::Thread),
+        }
+    }
+
+    /// Hands a batch over. At most one at a time.
+    pub(super) fn submit(&mut self, batch: Vec<Record>) {
+        match self {
+            Self::Inline(inline) => inline.submit(&batch),
+            Self::Thread(thread) => thread.send(Command::Commit(batch)),
+        }
+    }
+
+    pub(super) fn load(&mut self, load: LoadId, query: Query) {
+        match self {
+            Self::Inline(inline) => {
+                let entries = read(&inline.journal, &query);
+                inline.answers.push_back(Answer::Loaded(load, entries));
+            }
+            Self::Thread(thread) => thread.send(Command::Load(load, query)),
+        }
+    }
+
+    /// The next answer. Nothing is lost when the future is dropped.
+    pub(super) async fn answer(&mut self) -> Result<Answer, ServeError> {
+        match self {
+            Self::Inline(inline) => Ok(inline.answer().await),
+            Self::Thread(thread) => thread.answers.recv().await.ok_or(ServeError::JournalThread),
+        }
+    }
+
+    /// Opens a poisoned journal again, and reads what it holds. Answers that were under way are void.
+    pub(super) async fn reopen(&mut self) -> Result<Result<Recovered, JournalError>, ServeError> {
+        match self {
+            Self::Inline(inline) => {
+                inline.answers.clear();
+                inline.durable_at = None;
+                Ok(reopen(&mut inline.journal))
+            }
+            Self::Thread(thread) => {
+                let recovered = thread.ask(Command::Reopen).await?;
+                while thread.answers.try_recv().is_ok() {}
+                Ok(recovered)
+            }
+        }
+    }
+
+    pub(super) async fn counters(&mut self) -> Result<JournalCounters, ServeError> {
+        match self {
+            Self::Inline(inline) => Ok(inline.journal.counters()),
+            Self::Thread(thread) => thread.ask(Command::Counters).await,
+        }
+    }
+
+    pub(super) async fn close(self) -> Result<Result<(), JournalError>, ServeError> {
+        match self {
+            Self::Inline(inline) => Ok(inline.journal.close()),
+            Self::Thread(mut thread) => thread.ask(Command::Close).await,
+        }
+    }
+}
+
+/// The journal in the engine's task.
+#[derive(Debug)]
+pub(super) struct Inline {
+    journal: Journal,
+    answers: VecDeque<Answer>,
+    /// When the simulated sync of the batch under way is over.
+    durable_at: Option<Instant>,
+}
+
+impl Inline {
+    fn submit(&mut self, batch: &[Record]) {
+        match self.journal.begin(batch) {
+            Ok(delay) if delay.is_zero() => {
+                let answer = outcome(self.journal.settle());
+                self.answers.push_back(answer);
+            }
+            Ok(delay) => self.durable_at = Some(Instant::now() + delay),
+            Err(error) => self.answers.push_back(outcome(Err(error))),
+        }
+    }
+
+    async fn answer(&mut self) -> Answer {
+        if let Some(answer) = self.answers.pop_front() {
+            return answer;
+        }
+        let Some(durable_at) = self.durable_at else { return pending().await };
+        sleep_until(durable_at).await;
+        self.durable_at = None;
+        outcome(self.journal.settle())
+    }
+}
+
+/// The journal on a thread.
+#[derive(Debug)]
+pub(super) struct Thread {
+    commands: blocking::SyncSender<Command>,
+    answers: mpsc::Receiver<Answer>,
+}
+
+#[derive(Debug)]
+enum Command {
+    Commit(Vec<Record>),
+    Load(LoadId, Query),
+    Reopen(oneshot::Sender<Result<Recovered, JournalError>>),
+    Counters(oneshot::Sender<JournalCounters>),
+    Close(oneshot::Sender<Result<(), JournalError>>),
+}
+
+impl Thread {
+    fn start(journal: Journal) -> Result<Self, ServeError> {
+        let (commands, received) = blocking::sync_channel(COMMANDS_MAX);
+        let (sender, answers) = mpsc::channel(COMMANDS_MAX);
+        thread::Builder::new()
+            .name("journal".into())
+            .spawn(move || work(journal, &received, &sender))
+            .map_err(|_| ServeError::JournalThread)?;
+        Ok(Self { commands, answers })
+    }
+
+    /// Never waits: the engine's limits keep the queue below its capacity. A thread that is gone shows in the answers.
+    fn send(&self, command: Command) {
+        if self.commands.try_send(command).is_err() {
+            error!("the journal's thread takes no commands");
+        }
+    }
+
+    async fn ask<T>(&mut self, command: impl FnOnce(oneshot::Sender<T>) -> Command) -> Result<T, ServeError> {
+        let (sender, answer) = oneshot::channel();
+        self.send(command(sender));
+        answer.await.map_err(|_| ServeError::JournalThread)
+    }
+}
+
+/// The thread. Commits go before reads, but a read that waits is never passed by more than one.
+fn work(mut journal: Journal, commands: &blocking::Receiver<Command>, answers: &mpsc::Sender<Answer>) {
+    let mut loads = VecDeque::new();
+    loop {
+        let command = if loads.is_empty() {
+            let Ok(command) = commands.recv() else { return };
+            Some(command)
+        } else {
+            commands.try_recv().ok()
+        };
+        let answer = match command {
+            Some(Command::Commit(batch)) => outcome(journal.commit(&batch)),
+            Some(Command::Load(load, query)) => {
+                loads.push_back((load, query));
+                continue;
+            }
+            Some(Command::Reopen(asked)) => {
+                loads.clear();
+                let _ = asked.send(reopen(&mut journal));
+                continue;
+            }
+            Some(Command::Counters(asked)) => {
+                let _ = asked.send(journal.counters());
+                continue;
+            }
+            Some(Command::Close(asked)) => {
+                let _ = asked.send(journal.close());
+                return;
+            }
+            None => match loads.pop_front() {
+                Some((load, query)) => Answer::Loaded(load, read(&journal, &query)),
+                None => continue,
+            },
+        };
+        if answers.blocking_send(answer).is_err() {
+            return;
+        }
+    }
+}
+
+fn outcome(result: Result<(), CommitError>) -> Answer {
+    match result {
+        Ok(()) => Answer::Committed,
+        Err(CommitError::Refused(why)) => Answer::Refused(why),
+        Err(CommitError::Poisoned(why)) => Answer::Poisoned(why),
+    }
+}
+
+fn read(journal: &Journal, query: &Query) -> Result<Vec<Entry>, LoadFailed> {
+    journal.entries(query).map_err(|error| {
+        error!(%error, conversation = query.conversation.0, "a page could not be read");
+        LoadFailed
+    })
+}
+
+fn reopen(journal: &mut Journal) -> Result<Recovered, JournalError> {
+    journal.reopen()?;
+    journal.recover()
+}

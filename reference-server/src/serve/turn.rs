@@ -1,0 +1,294 @@
+//! The engine's task: one event, then everything that the engine wants done about it, then the next event.
+
+use std::collections::VecDeque;
+use std::future::Future;
+use std::pin::{Pin, pin};
+
+use avouch_engine::ids::Time;
+use avouch_engine::journal::{Record, Recovered};
+use avouch_engine::server::{Config, ConnectionId, Effect, Input, Server};
+use rustc_hash::FxHashMap;
+use tokio::sync::mpsc;
+use tokio::time::{Instant, Sleep, sleep, sleep_until};
+use tracing::{debug, error, info, warn};
+
+use super::connection::{self, Context, Event, Outbound};
+use super::store::{Answer, Store};
+use super::{
+    ACCEPT_PAUSE, INPUTS_PER_TURN, REOPEN_ATTEMPTS, REOPEN_PAUSE, STOP_TIMEOUT, ServeError, ServeOptions,
+    Stopped,
+};
+use crate::journal::{BATCH_BYTES_MAX, BATCH_RECORDS_MAX, approximate_bytes};
+use crate::listener::Listener;
+use crate::metrics::{MetricsSource, Shell as Numbers, Snapshot};
+
+/// Frames of slack between the engine's limit of untaken frames and the channel that holds them.
+const UNTAKEN_SLACK: usize = 64;
+
+pub(super) struct Shell {
+    engine: Server,
+    config: Config,
+    seed: u64,
+    store: Store,
+    wall_ms: Box<dyn Fn() -> u64 + Send>,
+    started: Instant,
+    context: Context,
+    connections: FxHashMap<ConnectionId, Outbound>,
+    connections_max: usize,
+    next_connection: u64,
+    /// Proposed, not handed to the journal yet.
+    waiting: VecDeque<Record>,
+    /// Proposals in the batch under way, and since when.
+    committing: Option<(usize, Instant)>,
+    metrics: Option<MetricsSource>,
+    numbers: Numbers,
+}
+
+impl Shell {
+    pub(super) fn new(options: ServeOptions, events: mpsc::Sender<Event>) -> Result<Self, ServeError> {
+        let recovered = options.journal.recover()?;
+        info!(
+            conversations = recovered.conversations.len(),
+            devices = recovered.devices.len(),
+            "the journal is open"
+        );
+        let untaken_max = options.config.untaken_frames_max + UNTAKEN_SLACK;
+        Ok(Self {
+            engine: Server::new(options.config.clone(), recovered, options.seed),
+            config: options.config,
+            seed: options.seed,
+            store: Store::new(options.mode, options.journal)?,
+            wall_ms: options.wall_ms,
+            started: Instant::now(),
+            context: Context { events, tls: options.tls, untaken_max },
+            connections: FxHashMap::default(),
+            connections_max: options.connections_max,
+            next_connection: 1,
+            waiting: VecDeque::new(),
+            committing: None,
+            metrics: options.metrics,
+            numbers: Numbers::default(),
+        })
+    }
+
+    pub(super) async fn run<L: Listener>(
+        &mut self,
+        mut listener: L,
+        mut events: mpsc::Receiver<Event>,
+        shutdown: impl Future<Output = ()>,
+    ) -> Result<(), ServeError> {
+        let mut shutdown = pin!(shutdown);
+        let mut timer = pin!(sleep(std::time::Duration::ZERO));
+        let mut stop_at = None;
+        let mut accept_from = self.started;
+        let mut batch = Vec::with_capacity(INPUTS_PER_TURN);
+        // A flood of connections must not starve those that are there, nor the other way round.
+        let mut just_accepted = false;
+        while !self.is_over(stop_at) {
+            let is_timed = self.rearm(timer.as_mut(), stop_at);
+            let may_accept = stop_at.is_none() && !just_accepted;
+            just_accepted = false;
+            tokio::select! {
+                biased;
+                () = &mut shutdown, if stop_at.is_none() => {
+                    info!("stopping");
+                    stop_at = Some(Instant::now() + STOP_TIMEOUT);
+                    self.handle(Input::Stop);
+                }
+                answer = self.store.answer() => self.on_answer(answer?).await?,
+                question = asked(&mut self.metrics) => {
+                    let journal = self.store.counters().await?;
+                    question.answer(Snapshot { stats: *self.engine.stats(), journal, shell: self.numbers.clone() });
+                }
+                stream = accept(&mut listener, accept_from), if may_accept => {
+                    just_accepted = true;
+                    accept_from = self.on_accept(stream);
+                }
+                () = &mut timer, if is_timed => self.handle(Input::Timeout),
+                _ = events.recv_many(&mut batch, INPUTS_PER_TURN) => {
+                    for event in batch.drain(..) {
+                        self.on_event(event);
+                    }
+                }
+            }
+            self.carry_out();
+        }
+        Ok(())
+    }
+
+    pub(super) async fn finish(mut self) -> Result<Stopped, ServeError> {
+        let journal = self.store.counters().await?;
+        let stopped =
+            Stopped { stats: *self.engine.stats(), journal, reopened: self.numbers.journal_reopened };
+        self.store.close().await??;
+        Ok(stopped)
+    }
+
+    fn is_over(&self, stop_at: Option<Instant>) -> bool {
+        let Some(stop_at) = stop_at else { return false };
+        let is_quiet = self.waiting.is_empty() && self.committing.is_none() && self.numbers.connections == 0;
+        is_quiet || Instant::now() >= stop_at
+    }
+
+    /// Sets the timer for the next deadline, if it would be late. Answers whether there is one.
+    fn rearm(&self, mut timer: Pin<&mut Sleep>, stop_at: Option<Instant>) -> bool {
+        let engine =
+            self.engine.next_timeout().map(|at| self.started + std::time::Duration::from_nanos(at.0));
+        let Some(next) = engine.into_iter().chain(stop_at).min() else { return false };
+        if timer.is_elapsed() || next < timer.deadline() {
+            timer.as_mut().reset(next);
+        }
+        true
+    }
+
+    fn handle(&mut self, input: Input) {
+        let now = Time(self.started.elapsed().as_nanos() as u64);
+        self.engine.handle(now, (self.wall_ms)(), input);
+    }
+
+    fn on_accept<S>(&mut self, stream: std::io::Result<S>) -> Instant
+    where
+        S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Send + Unpin + 'static,
+    {
+        let now = Instant::now();
+        match stream {
+            Ok(_) if self.numbers.connections >= self.connections_max as u64 => {
+                self.numbers.connections_refused += 1;
+                debug!(limit = self.connections_max, "too many connections");
+                now
+            }
+            Ok(stream) => {
+                let id = ConnectionId(self.next_connection);
+                self.next_connection += 1;
+                self.numbers.connections += 1;
+                self.numbers.connections_accepted += 1;
+                tokio::spawn(connection::run(stream, id, self.context.clone()));
+                now
+            }
+            Err(error) => {
+                self.numbers.accept_errors += 1;
+                warn!(%error, "a connection could not be accepted");
+                now + ACCEPT_PAUSE
+            }
+        }
+    }
+
+    fn on_event(&mut self, event: Event) {
+        match event {
+            Event::Opened(id, outbound) => {
+                self.connections.insert(id, outbound);
+                self.handle(Input::Connected(id));
+            }
+            Event::Frame(id, bytes) => self.handle(Input::Received(id, bytes)),
+            Event::Taken(id, count) => self.handle(Input::Taken(id, count)),
+            Event::Ended(id) => {
+                self.numbers.connections -= 1;
+                if self.connections.remove(&id).is_some() {
+                    self.handle(Input::Disconnected(id));
+                }
+            }
+        }
+    }
+
+    async fn on_answer(&mut self, answer: Answer) -> Result<(), ServeError> {
+        match answer {
+            Answer::Committed => {
+                if let Some((count, since)) = self.committing.take() {
+                    self.numbers.commit_seconds.record(since.elapsed().as_secs_f64());
+                    self.numbers.batch_records.record(count as f64);
+                    self.handle(Input::Committed(count));
+                }
+            }
+            Answer::Refused(why) => {
+                let outstanding = self.committing.take().map_or(0, |(count, _)| count) + self.waiting.len();
+                self.waiting.clear();
+                warn!(why, proposals = outstanding, "a batch was refused");
+                self.handle(Input::Refused(outstanding));
+            }
+            Answer::Poisoned(why) => {
+                error!(why, "the journal failed: every connection is dropped and the journal opened again");
+                self.start_over().await?;
+            }
+            Answer::Loaded(load, entries) => self.handle(Input::Loaded(load, entries)),
+        }
+        Ok(())
+    }
+
+    /// After a commit with an unknown outcome nothing that the engine believes is certain: back to what is durable.
+    async fn start_over(&mut self) -> Result<(), ServeError> {
+        self.connections.clear();
+        self.waiting.clear();
+        self.committing = None;
+        let recovered = self.reopen().await?;
+        self.numbers.journal_reopened += 1;
+        self.seed = self.seed.wrapping_add(1);
+        self.engine = Server::new(self.config.clone(), recovered, self.seed);
+        Ok(())
+    }
+
+    async fn reopen(&mut self) -> Result<Recovered, ServeError> {
+        let mut attempt = 1;
+        loop {
+            match self.store.reopen().await? {
+                Ok(recovered) => return Ok(recovered),
+                Err(error) if attempt == REOPEN_ATTEMPTS => return Err(ServeError::NotReopened(error)),
+                Err(error) => warn!(%error, attempt, "the journal could not be opened again"),
+            }
+            attempt += 1;
+            sleep(REOPEN_PAUSE).await;
+        }
+    }
+
+    fn carry_out(&mut self) {
+        while let Some(effect) = self.engine.poll_effect() {
+            match effect {
+                Effect::Transmit(id, frame) => self.transmit(id, frame),
+                Effect::Close(id) => {
+                    self.connections.remove(&id);
+                }
+                Effect::Propose(record) => self.waiting.push_back(record),
+                Effect::Load(load, query) => self.store.load(load, query),
+            }
+        }
+        if self.committing.is_none() && !self.waiting.is_empty() {
+            let batch = self.next_batch();
+            self.committing = Some((batch.len(), Instant::now()));
+            self.store.submit(batch);
+        }
+    }
+
+    fn transmit(&mut self, id: ConnectionId, frame: bytes::Bytes) {
+        let Some(outbound) = self.connections.get(&id) else { return };
+        if outbound.frames.try_send(frame).is_err() {
+            // Gone, or further behind than the engine allows; it hears of it when the connection has ended.
+            self.numbers.frames_dropped += 1;
+            self.connections.remove(&id);
+            self.handle(Input::Disconnected(id));
+        }
+    }
+
+    fn next_batch(&mut self) -> Vec<Record> {
+        let mut bytes = 0;
+        let fitting = self.waiting.iter().take(BATCH_RECORDS_MAX).take_while(|record| {
+            let fits = bytes < BATCH_BYTES_MAX;
+            bytes += approximate_bytes(record);
+            fits
+        });
+        let count = fitting.count();
+        self.waiting.drain(..count).collect()
+    }
+}
+
+async fn accept<L: Listener>(listener: &mut L, from: Instant) -> std::io::Result<L::Stream> {
+    if from > Instant::now() {
+        sleep_until(from).await;
+    }
+    listener.accept().await
+}
+
+async fn asked(metrics: &mut Option<MetricsSource>) -> crate::metrics::Question {
+    match metrics {
+        Some(source) => source.next().await,
+        None => std::future::pending().await,
+    }
+}
