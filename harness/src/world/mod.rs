@@ -1,3 +1,0 @@
-//! Where plans are carried out.
-
-pub mod proxy;

@@ -1,0 +1,371 @@
+//! The server against the disk that it runs on: durable throughput, latency of one ack, memory of an idle connection.
+//!
+//! `cargo bench -p avouch-server [-- SECONDS]`. Everything is measured in one run on one machine, and the figures that
+//! count are ratios: the server against a bare loop of append + fdatasync on the same file system. The server is the
+//! real binary in a process of its own; clients and server share the processors.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a benchmark prints, and cannot go on after an error"
+)]
+#![allow(clippy::disallowed_methods, reason = "a benchmark reads the clock")]
+
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader, Write};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use avouch_engine::auth;
+use avouch_engine::codec::{Frame, Hello, VERSION, decode, encode};
+use avouch_engine::ids::{ConversationId, DeviceId, DeviceKey, MessageId, UserId};
+use bytes::{Bytes, BytesMut};
+use futures_util::{SinkExt, StreamExt};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
+use tokio_tungstenite::{WebSocketStream, client_async_with_config};
+
+const SECRET: &str = "the secret of the benchmark";
+const CONNECTIONS: u64 = 64;
+const WINDOW: u64 = 20;
+const PAYLOAD_BYTES: usize = 100;
+/// What one message of that size takes in a log.
+const RECORD_BYTES: usize = 192;
+const IDLE_CONNECTIONS: u64 = 2_000;
+/// Deliveries per cumulative ack of a client.
+const DELIVERIES_PER_ACK: u64 = 16;
+
+fn main() {
+    let seconds = std::env::args().find_map(|argument| argument.parse().ok()).unwrap_or(5);
+    let time = Duration::from_secs(seconds);
+    let directory = std::env::temp_dir().join(format!("avouch-bench-{}", std::process::id()));
+    fs::create_dir_all(&directory).unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+
+    println!("## one message at a time");
+    latency(&runtime, &directory, time);
+    println!("## {CONNECTIONS} connections, window {WINDOW}, {PAYLOAD_BYTES} bytes");
+    throughput(&runtime, &directory, time);
+    println!("## idle connections");
+    idle(&runtime, &directory);
+    fs::remove_dir_all(&directory).unwrap();
+}
+
+/// Bare loop and server take turns, so that both see the same disk.
+fn latency(runtime: &tokio::runtime::Runtime, directory: &Path, time: Duration) {
+    let server = Server::start(directory, "latency");
+    let (mut bare, mut acked) = (Vec::new(), Vec::new());
+    let mut client = runtime.block_on(Client::login(server.address, 1));
+    let turns = 10;
+    for _ in 0..turns {
+        bare.extend(bare_loop(directory, 1, time / turns));
+        let end = Instant::now() + time / turns;
+        runtime.block_on(async {
+            while Instant::now() < end {
+                acked.push(client.one().await);
+            }
+        });
+    }
+    let (bare_p50, acked_p50) = (quantile(&mut bare, 0.5), quantile(&mut acked, 0.5));
+    println!(
+        "append + fdatasync   p50 {:>6.0} us  p99 {:>6.0} us",
+        micros(bare_p50),
+        micros(quantile(&mut bare, 0.99))
+    );
+    println!(
+        "send → accepted      p50 {:>6.0} us  p99 {:>6.0} us",
+        micros(acked_p50),
+        micros(quantile(&mut acked, 0.99))
+    );
+    println!(
+        "ratio of the medians {:.2} (goal: at most 2)",
+        acked_p50.as_secs_f64() / bare_p50.as_secs_f64()
+    );
+}
+
+fn throughput(runtime: &tokio::runtime::Runtime, directory: &Path, time: Duration) {
+    let server = Server::start(directory, "throughput");
+    let (commits_before, records_before) = server.commits();
+    let started = Instant::now();
+    let acked = runtime.block_on(async {
+        let clients = (1..=CONNECTIONS).map(|user| async move {
+            let mut client = Client::login(server.address, user).await;
+            client.flood(time).await
+        });
+        futures_util::future::join_all(clients.map(|client| tokio::spawn(client)))
+            .await
+            .into_iter()
+            .map(Result::unwrap)
+            .sum::<u64>()
+    });
+    let rate = acked as f64 / started.elapsed().as_secs_f64();
+    let (commits, records) = server.commits();
+    let (commits, records) = (commits - commits_before, records - records_before);
+    let per_batch = (acked / commits.max(1)).max(1) as usize;
+    println!(
+        "server               {rate:>9.0} acked/s  {commits} commits, {records} records, {per_batch} messages per commit"
+    );
+    println!(
+        "                     cpu {:.1} us per message in the server",
+        server.cpu_seconds() * 1e6 / acked as f64
+    );
+    let laps = bare_loop(directory, per_batch, time.min(Duration::from_secs(2)));
+    let bare = (laps.len() * per_batch) as f64 / laps.iter().sum::<Duration>().as_secs_f64();
+    println!("append + fdatasync   {bare:>9.0} records/s at {per_batch} per sync");
+    println!("ratio                {:.2} (goal: at least 0.5, and at least 40000 acked/s)", rate / bare);
+}
+
+fn idle(runtime: &tokio::runtime::Runtime, directory: &Path) {
+    let server = Server::start(directory, "idle");
+    let mut clients = Vec::new();
+    let mut rss = Vec::new();
+    for round in 0..3 {
+        rss.push(server.rss_kib());
+        runtime.block_on(async {
+            for user in 0..IDLE_CONNECTIONS / 2 {
+                clients.push(Client::login_only(server.address, 1 + round * IDLE_CONNECTIONS + user).await);
+            }
+            tokio::time::sleep(Duration::from_millis(300)).await;
+        });
+    }
+    // The first round fills caches and pools.
+    let grown = server.rss_kib().saturating_sub(rss[1]);
+    println!(
+        "logged in and idle   {:.1} KiB per connection (goal: at most 20)",
+        grown as f64 / IDLE_CONNECTIONS as f64
+    );
+}
+
+/// Appends and syncs for a while; how long each took.
+fn bare_loop(directory: &Path, records_per_sync: usize, time: Duration) -> Vec<Duration> {
+    let path = directory.join("bare");
+    let mut file = File::create(&path).unwrap();
+    let batch = vec![7; records_per_sync * RECORD_BYTES];
+    let end = Instant::now() + time;
+    let mut laps = Vec::new();
+    while Instant::now() < end {
+        let started = Instant::now();
+        file.write_all(&batch).unwrap();
+        file.sync_data().unwrap();
+        laps.push(started.elapsed());
+    }
+    fs::remove_file(path).unwrap();
+    laps
+}
+
+struct Server {
+    child: Child,
+    address: SocketAddr,
+    metrics: SocketAddr,
+    data: PathBuf,
+}
+
+impl Server {
+    fn start(directory: &Path, name: &str) -> Self {
+        let data = directory.join(name);
+        let mut child = Command::new(env!("CARGO_BIN_EXE_avouch-server"))
+            .args([
+                "--listen",
+                "127.0.0.1:0",
+                "--metrics-listen",
+                "127.0.0.1:0",
+                "--secret",
+                SECRET,
+                "--log",
+                "warn",
+            ])
+            // Clients here do not answer probes while others have their turn.
+            .args(["--silent-ms", "3600000", "--heartbeat-ms", "1800000", "--data"])
+            .arg(&data)
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let ready: serde_json::Value = serde_json::from_str(&line).unwrap();
+        let address = |key: &str| ready[key].as_str().unwrap().parse().unwrap();
+        Self { child, address: address("address"), metrics: address("metrics"), data }
+    }
+
+    /// Commits and records so far.
+    fn commits(&self) -> (u64, u64) {
+        let mut stream = std::net::TcpStream::connect(self.metrics).unwrap();
+        stream.write_all(b"GET /metrics HTTP/1.1\r\n\r\n").unwrap();
+        let text = std::io::read_to_string(stream).unwrap();
+        let value = |name: &str| {
+            let line = text.lines().find(|line| line.starts_with(name)).unwrap();
+            line.rsplit(' ').next().unwrap().parse().unwrap()
+        };
+        (value("avouch_server_journal_commits_total "), value("avouch_server_journal_records_total "))
+    }
+
+    fn rss_kib(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse().unwrap()
+    }
+
+    fn cpu_seconds(&self) -> f64 {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap();
+        let fields: Vec<_> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
+        let ticks: f64 = fields[11].parse::<f64>().unwrap() + fields[12].parse::<f64>().unwrap();
+        ticks / 100.0
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        let _ = fs::remove_dir_all(&self.data);
+    }
+}
+
+/// A device that speaks the protocol with as little work as possible.
+struct Client {
+    socket: WebSocketStream<TcpStream>,
+    conversation: ConversationId,
+    scratch: BytesMut,
+    next_id: u64,
+    unanswered: u64,
+    deliveries: u64,
+    payload: Bytes,
+}
+
+impl Client {
+    /// Logs in and makes a conversation of its own.
+    async fn login(address: SocketAddr, user: u64) -> Self {
+        let mut client = Self::login_only(address, user).await;
+        let (id, after, conversation) = (MessageId(1), MessageId(0), client.conversation);
+        let added = vec![UserId(user)];
+        client.send(&Frame::Members { id, after, conversation, added, removed: Vec::new() }).await;
+        client.unanswered = 1;
+        while client.unanswered > 0 {
+            client.receive().await;
+        }
+        client
+    }
+
+    async fn login_only(address: SocketAddr, user: u64) -> Self {
+        let stream = TcpStream::connect(address).await.unwrap();
+        stream.set_nodelay(true).unwrap();
+        let config = WebSocketConfig::default().read_buffer_size(4 << 10);
+        let (socket, _) = client_async_with_config("ws://server/", stream, Some(config)).await.unwrap();
+        let mut client = Self {
+            socket,
+            conversation: ConversationId(user),
+            scratch: BytesMut::new(),
+            next_id: 2,
+            unanswered: 0,
+            deliveries: 0,
+            payload: Bytes::from(vec![7; PAYLOAD_BYTES]),
+        };
+        let key = DeviceKey { user: UserId(user), device: DeviceId(1) };
+        let token = auth::token(SECRET.as_bytes(), key, u64::MAX);
+        let (installation, positions) = (user, Vec::new());
+        let hello = Hello { version: VERSION, key, installation, resume: false, token, positions };
+        client.send(&Frame::Hello(hello)).await;
+        while !matches!(client.receive().await, Frame::Welcome(_)) {}
+        client
+    }
+
+    /// One message; how long its ack took.
+    async fn one(&mut self) -> Duration {
+        let started = Instant::now();
+        self.feed_message().await;
+        self.socket.flush().await.unwrap();
+        while self.unanswered > 0 {
+            self.receive().await;
+        }
+        let took = started.elapsed();
+        if self.deliveries >= DELIVERIES_PER_ACK {
+            self.feed_ack().await;
+        }
+        took
+    }
+
+    /// Keeps the window full for a while; how many were acked.
+    async fn flood(&mut self, time: Duration) -> u64 {
+        let end = Instant::now() + time;
+        let first = self.next_id;
+        let mut is_open = true;
+        while is_open || self.unanswered > 0 {
+            is_open = Instant::now() < end;
+            while is_open && self.unanswered < WINDOW {
+                self.feed_message().await;
+            }
+            if self.deliveries >= DELIVERIES_PER_ACK {
+                self.feed_ack().await;
+            }
+            self.socket.flush().await.unwrap();
+            self.receive().await;
+            // What has arrived already is taken before anything is sent.
+            while let Ok(message) = timeout(Duration::ZERO, self.socket.next()).await {
+                self.take(&message.unwrap().unwrap());
+            }
+        }
+        self.next_id - first
+    }
+
+    async fn feed_message(&mut self) {
+        let id = MessageId(self.next_id);
+        let after = MessageId(if self.unanswered > 0 { self.next_id - 1 } else { 0 });
+        let (conversation, payload) = (self.conversation, self.payload.clone());
+        self.feed(&Frame::Send { id, after, conversation, reply_to: None, payload }).await;
+        self.next_id += 1;
+        self.unanswered += 1;
+    }
+
+    async fn feed_ack(&mut self) {
+        self.deliveries = 0;
+        // Its conversation has one entry per id.
+        let up_to = self.next_id - 1 - self.unanswered;
+        self.feed(&Frame::Ack { conversation: self.conversation, up_to }).await;
+    }
+
+    async fn feed(&mut self, frame: &Frame) {
+        let bytes = encode(frame, &mut self.scratch);
+        self.socket.feed(Message::Binary(bytes)).await.unwrap();
+    }
+
+    async fn send(&mut self, frame: &Frame) {
+        self.feed(frame).await;
+        self.socket.flush().await.unwrap();
+    }
+
+    async fn receive(&mut self) -> Frame {
+        let message =
+            timeout(Duration::from_secs(10), self.socket.next()).await.expect("the server is silent");
+        self.take(&message.unwrap().unwrap()).unwrap()
+    }
+
+    fn take(&mut self, message: &Message) -> Option<Frame> {
+        let Message::Binary(bytes) = message else { return None };
+        let frame = decode(bytes).unwrap();
+        match &frame {
+            Frame::Accepted { .. } => self.unanswered -= 1,
+            Frame::Deliver { .. } => self.deliveries += 1,
+            Frame::Rejected { .. }
+            | Frame::RetryLater { .. }
+            | Frame::Error { .. }
+            | Frame::Goodbye { .. } => {
+                panic!("{frame:?}")
+            }
+            _ => {}
+        }
+        Some(frame)
+    }
+}
+
+fn quantile(laps: &mut [Duration], at: f64) -> Duration {
+    laps.sort_unstable();
+    laps[((laps.len() - 1) as f64 * at) as usize]
+}
+
+fn micros(lap: Duration) -> f64 {
+    lap.as_secs_f64() * 1e6
+}
