@@ -229,6 +229,11 @@ impl Link {
         !gated && !lane.is_full() && self.roads[way.index()].congested_until_ns() <= now_ns
     }
 
+    /// Whether nothing passes on a connection any more, either way.
+    pub fn is_over(&self, id: ConnectionId) -> bool {
+        self.connections.get(&id.0).is_none_or(|connection| connection.lanes.iter().all(|lane| lane.is_dead))
+    }
+
     /// Does what is due.
     pub fn tick(&mut self, now_ns: u64) {
         while let Some(rule) = self.rules.expired(now_ns) {

@@ -29,6 +29,10 @@ impl Client {
     fn consume(&mut self, conversation: ConversationId, seq: Seq) {
         if let Some(state) = self.conversations.get_mut(&conversation) {
             state.acked = state.acked.max(seq);
+            // A read mark may have been confirmed first; it settles the entries before it, too.
+            if state.acked <= state.confirmed {
+                return;
+            }
             self.unsettled.insert(conversation);
         }
         self.ack_soon(conversation);

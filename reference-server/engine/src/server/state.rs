@@ -203,7 +203,8 @@ pub(super) struct Progress {
 }
 
 impl Server {
-    pub(super) fn empty(config: Config, seed: u64) -> Self {
+    pub(super) fn empty(mut config: Config, seed: u64) -> Self {
+        config.payload_bytes_max = config.payload_bytes_max.min(crate::limits::PAYLOAD_BYTES_MAX);
         Self {
             config,
             random: Random::new(seed),

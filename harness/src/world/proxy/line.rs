@@ -1,0 +1,143 @@
+//! A device's link, wired: shared by its pumps and by whoever sets faults.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::Notify;
+
+use crate::link::{ConnectionId, Event, Link, Refused};
+
+/// Nanoseconds since the run began.
+pub type Clock = Arc<dyn Fn() -> u64 + Send + Sync>;
+
+/// Gets what happens on the link of a device. Called without any lock held, so it may set faults.
+pub type Sink = Arc<dyn Fn(u32, Happened) + Send + Sync>;
+
+/// What happens on a link.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Happened {
+    /// A fault fired, was triggered, or ended by itself.
+    Fault(Event),
+    /// A connection is carried.
+    Connected(ConnectionId),
+    /// A new connection was refused by a fault.
+    Refused(Refused),
+    /// The server could not be reached.
+    Unreachable {
+        /// The system's words.
+        why: String,
+    },
+    /// A connection is over at both ends.
+    Closed {
+        /// Which.
+        id: ConnectionId,
+        /// Bytes that passed without being understood: frame faults could not see them.
+        unparsed_bytes: u64,
+    },
+    /// The proxy itself failed. The run is void.
+    Failed {
+        /// What.
+        why: String,
+    },
+}
+
+/// A device's link with its pumps.
+pub struct Line {
+    device: u32,
+    clock: Clock,
+    sink: Sink,
+    shared: Mutex<Shared>,
+}
+
+struct Shared {
+    link: Link,
+    pumps: BTreeMap<ConnectionId, Arc<Notify>>,
+}
+
+impl Line {
+    /// Wires a link. `clock` and the pumps' timers have to run at the same pace.
+    pub fn new(device: u32, link: Link, clock: Clock, sink: Sink) -> Self {
+        Self { device, clock, sink, shared: Mutex::new(Shared { link, pumps: BTreeMap::new() }) }
+    }
+
+    /// See [`Link::arm`].
+    pub fn arm(&self) {
+        self.with(|link, _| link.arm());
+    }
+
+    /// See [`Link::set`].
+    pub fn set(&self, fault: u32, active: bool) {
+        self.with(|link, now_ns| link.set(now_ns, fault, active));
+        self.wake();
+    }
+
+    /// See [`Link::heal`].
+    pub fn heal(&self) {
+        self.with(Link::heal);
+        self.wake();
+    }
+
+    /// Connections that are carried now.
+    pub fn connections(&self) -> usize {
+        self.lock().pumps.len()
+    }
+
+    /// Makes a connection, and the bell that wakes its pump.
+    pub(super) fn connect(&self) -> Result<(ConnectionId, Arc<Notify>), Refused> {
+        let made = self.with(Link::connect);
+        match made {
+            Ok(id) => {
+                let bell = Arc::new(Notify::new());
+                self.lock().pumps.insert(id, Arc::clone(&bell));
+                self.tell(Happened::Connected(id));
+                // It may have pushed out the oldest.
+                self.wake();
+                Ok((id, bell))
+            }
+            Err(refused) => {
+                self.tell(Happened::Refused(refused));
+                Err(refused)
+            }
+        }
+    }
+
+    /// A pump is done.
+    pub(super) fn forget(&self, id: ConnectionId, unparsed_bytes: u64) {
+        let mut shared = self.lock();
+        shared.pumps.remove(&id);
+        shared.link.forget(id);
+        drop(shared);
+        self.tell(Happened::Closed { id, unparsed_bytes });
+    }
+
+    /// Calls the link with the time, then tells what it said.
+    pub(super) fn with<T>(&self, call: impl FnOnce(&mut Link, u64) -> T) -> T {
+        let mut shared = self.lock();
+        let now_ns = (self.clock)();
+        let result = call(&mut shared.link, now_ns);
+        let first = shared.link.poll_event();
+        let mut events = Vec::new();
+        if first.is_some() {
+            events.extend(first);
+            events.extend(std::iter::from_fn(|| shared.link.poll_event()));
+        }
+        drop(shared);
+        for event in events {
+            self.tell(Happened::Fault(event));
+        }
+        result
+    }
+
+    /// Says what happened.
+    pub(super) fn tell(&self, happened: Happened) {
+        (self.sink)(self.device, happened);
+    }
+
+    fn wake(&self) {
+        self.lock().pumps.values().for_each(|bell| bell.notify_one());
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Shared> {
+        self.shared.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
