@@ -320,12 +320,23 @@ fn lanes_of_user(index: &Index, conversation: u32, by: u32) -> impl Iterator<Ite
 
 /// Positions up to `up_to` that a device (for `read`: all devices of its user) did not know.
 fn unknown(index: &Index, conversation: u32, (by, kind): (u32, ReceiptKind), up_to: u64) -> Vec<(u64, u64)> {
-    let own = index.lane_at(by, conversation);
-    let best = match kind {
-        ReceiptKind::Delivered => own,
-        ReceiptKind::Read => lanes_of_user(index, conversation, by).max_by_key(|&lane| known(index, lane)),
+    let own = match index.lane_at(by, conversation) {
+        Some(lane) => unknown_to(index, lane, up_to),
+        None => vec![(1, up_to)],
     };
-    let Some(lane) = best.or(own) else { return vec![(1, up_to)] };
+    if own.is_empty() || kind == ReceiptKind::Delivered {
+        return own;
+    }
+    let others: Vec<u32> = lanes_of_user(index, conversation, by).collect();
+    if others.iter().any(|&lane| unknown_to(index, lane, up_to).is_empty()) {
+        return Vec::new();
+    }
+    let positions = own.iter().flat_map(|&(from, to)| (from..=to).rev().take(POSITIONS_MAX as usize));
+    let nowhere = |seq: &u64| !others.iter().any(|&lane| index.lanes[lane as usize].known.contains(*seq));
+    positions.filter(nowhere).map(|seq| (seq, seq)).collect()
+}
+
+fn unknown_to(index: &Index, lane: u32, up_to: u64) -> Vec<(u64, u64)> {
     let (state, top) = (&index.lanes[lane as usize], known(index, lane));
     let mut missing = Vec::new();
     if up_to > top {

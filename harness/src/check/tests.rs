@@ -1,10 +1,12 @@
 //! Every guarantee with accepting and rejecting histories; the traps; random histories with named corruptions.
 
 mod history;
+mod model;
 
 mod claims;
 mod delivery;
 mod order;
+mod random;
 mod traps;
 
 use std::collections::BTreeMap;
