@@ -10,6 +10,8 @@ use std::io::{self, Write};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use super::{Disk, FREE_BYTES_MIN, Volume};
 
@@ -19,6 +21,10 @@ const UNPUBLISHED_NAME: &str = "journal.new";
 const RESERVE_NAME: &str = "reserve";
 /// Written at once when the reserve is made.
 const RESERVE_CHUNK_BYTES: usize = 1 << 20;
+/// How many times the reserve must be free before it is taken.
+const RESERVE_FACTOR: u64 = 2;
+/// How long a full disk is left alone before the reserve is tried again.
+const RESERVE_PAUSE: Duration = Duration::from_secs(1);
 
 /// A data directory.
 #[derive(Clone, Debug)]
@@ -62,11 +68,25 @@ impl Disk for FileDisk {
             directory: self.directory.clone(),
             file,
             published: AtomicBool::new(published),
-            has_reserve: AtomicBool::new(false),
+            reserve: Mutex::new(Reserve::LostAt(None)),
             _lock: lock,
         };
         volume.win_reserve();
         Ok(Box::new(volume))
+    }
+}
+
+/// The space that is kept for opening and reading on a full disk.
+#[derive(Debug)]
+enum Reserve {
+    Held,
+    /// When it was given up, or could last not be won back; `None` = not tried yet.
+    LostAt(Option<Instant>),
+}
+
+impl Reserve {
+    fn is_held(&self) -> bool {
+        matches!(self, Self::Held)
     }
 }
 
@@ -75,7 +95,7 @@ struct FileVolume {
     directory: PathBuf,
     file: File,
     published: AtomicBool,
-    has_reserve: AtomicBool,
+    reserve: Mutex<Reserve>,
     /// Released when dropped, and by the system when the process dies.
     _lock: File,
 }
@@ -83,17 +103,19 @@ struct FileVolume {
 impl FileVolume {
     /// Takes hold of the reserved space; whether it is there.
     fn win_reserve(&self) -> bool {
-        if self.has_reserve.load(Ordering::Acquire) {
-            return true;
+        let mut reserve = self.reserve.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Reserve::LostAt(lost) = *reserve
+            && lost.is_none_or(|lost| lost.elapsed() >= RESERVE_PAUSE)
+        {
+            let path = self.directory.join(RESERVE_NAME);
+            let is_there = fs::metadata(&path).is_ok_and(|file| file.len() == FREE_BYTES_MIN);
+            *reserve =
+                if is_there || fill(&path).is_ok() { Reserve::Held } else { Reserve::LostAt(Some(now())) };
+            if !reserve.is_held() {
+                let _ = fs::remove_file(&path);
+            }
         }
-        let path = self.directory.join(RESERVE_NAME);
-        let is_there = fs::metadata(&path).is_ok_and(|reserve| reserve.len() == FREE_BYTES_MIN);
-        let won = is_there || fill(&path).is_ok();
-        if !won {
-            let _ = fs::remove_file(&path);
-        }
-        self.has_reserve.store(won, Ordering::Release);
-        won
+        reserve.is_held()
     }
 
     /// Gives the reserved space up if that is what is needed now.
@@ -101,20 +123,28 @@ impl FileVolume {
         if let Err(error) = &outcome
             && matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
         {
-            self.has_reserve.store(false, Ordering::Release);
+            *self.reserve.lock().unwrap_or_else(PoisonError::into_inner) = Reserve::LostAt(Some(now()));
             let _ = fs::remove_file(self.directory.join(RESERVE_NAME));
         }
         outcome
     }
 }
 
+/// Fills the reserve, if there is some room besides: else the next batch would take it away again.
 fn fill(path: &Path) -> io::Result<()> {
     let mut file = File::create(path)?;
     let chunk = vec![0; RESERVE_CHUNK_BYTES];
-    for _ in 0..FREE_BYTES_MIN / RESERVE_CHUNK_BYTES as u64 {
+    for _ in 0..RESERVE_FACTOR * FREE_BYTES_MIN / RESERVE_CHUNK_BYTES as u64 {
         file.write_all(&chunk)?;
     }
+    file.sync_all()?;
+    file.set_len(FREE_BYTES_MIN)?;
     file.sync_all()
+}
+
+#[allow(clippy::disallowed_methods, reason = "a real disk is tried again in real time")]
+fn now() -> Instant {
+    Instant::now()
 }
 
 impl Volume for FileVolume {
