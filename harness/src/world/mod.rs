@@ -1,3 +1,4 @@
 //! Where plans are carried out.
 
+pub mod process;
 pub mod proxy;

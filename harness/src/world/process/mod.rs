@@ -1,0 +1,367 @@
+//! A server under test as a real process: started, found ready, killed, paused, restarted, and never left behind.
+//!
+//! Each runs in a process group of its own, and every signal goes to the group, so that a wrapper script dies with
+//! what it wraps. What the server may not outlive, it does not: dropping a [`Process`] kills the group (also while a
+//! panic unwinds), and a watchdog kills it when this tool itself is gone, however it went. Its standard input is a
+//! pipe that closes at the same moment, for servers that can watch it.
+//!
+//! What it is not: a supervisor. It restarts nothing by itself; a death that nobody asked for is reported with the
+//! end of the log.
+
+mod log;
+mod owner;
+#[cfg(test)]
+mod tests;
+mod watchdog;
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
+
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
+use tokio::process::{Child, ChildStdin, Command};
+use tokio::time::timeout;
+
+use log::Log;
+pub use log::{LINE_BYTES_MAX, LOG_BYTES_MAX, TAIL_BYTES};
+pub use owner::{Owner, port_owner};
+use watchdog::Watchdog;
+
+/// How long a signal may take to show its effect.
+const SIGNAL_LIMIT: Duration = Duration::from_secs(2);
+/// How often something is looked at that cannot be waited for.
+const LOOK_EVERY: Duration = Duration::from_millis(2);
+/// Stands for the address to listen on, in arguments and environment.
+pub const ADDRESS: &str = "{address}";
+
+/// How to start a server.
+#[derive(Clone, Debug)]
+pub struct Launch {
+    /// The program.
+    pub program: PathBuf,
+    /// Its arguments. [`ADDRESS`] becomes `127.0.0.1:0` at the first start and what it got then at every later one.
+    pub arguments: Vec<String>,
+    /// What is added to the environment; the same placeholder.
+    pub environment: Vec<(String, String)>,
+    /// Where it runs; made if missing.
+    pub directory: PathBuf,
+    /// Gets what it writes to standard output and error, up to [`LOG_BYTES_MAX`].
+    pub log: PathBuf,
+    /// How it says that it is ready.
+    pub ready: Ready,
+    /// It must be ready within this.
+    pub ready_within: Duration,
+}
+
+/// How a server says that it is ready.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ready {
+    /// By a line of JSON on standard output: `{"ready":true,"address":"127.0.0.1:4321"}`; further members are kept.
+    Line,
+    /// By accepting connections at an address that is known before.
+    Accepts(SocketAddr),
+}
+
+/// A server process.
+#[derive(Debug)]
+pub struct Process {
+    launch: Launch,
+    log: Log,
+    address: Option<SocketAddr>,
+    announced: serde_json::Value,
+    running: Option<Running>,
+}
+
+/// How a stop ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stopped {
+    /// It went by itself when asked.
+    ByItself,
+    /// It had to be killed.
+    Killed,
+}
+
+/// It ended and nobody had asked it to.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the server died on its own ({status}); the end of its log:\n{tail}")]
+pub struct Death {
+    /// How.
+    pub status: ExitStatus,
+    /// The end of its log.
+    pub tail: String,
+}
+
+/// What can go wrong with a server process.
+#[derive(Debug, thiserror::Error)]
+pub enum ProcessError {
+    /// It could not be started.
+    #[error("cannot start {program}: {error}")]
+    Start {
+        /// What.
+        program: String,
+        /// Why.
+        error: io::Error,
+    },
+    /// It ended before it was ready, or later on its own.
+    #[error(transparent)]
+    Died(#[from] Death),
+    /// It did not become ready in time.
+    #[error("the server was not ready within {limit:?}; the end of its log:\n{tail}")]
+    NotReady {
+        /// How long it had.
+        limit: Duration,
+        /// The end of its log.
+        tail: String,
+    },
+    /// Somebody else listens where our server should.
+    #[error("port {port} belongs to a process that is not the server under test")]
+    ForeignPort {
+        /// The port.
+        port: u16,
+    },
+    /// It is not running.
+    #[error("the server is not running")]
+    NotRunning,
+    /// It is running already.
+    #[error("the server is already running")]
+    Running,
+    /// A signal had no effect.
+    #[error("signal {signal} had no effect: {why}")]
+    Signal {
+        /// Which.
+        signal: &'static str,
+        /// Why not.
+        why: String,
+    },
+}
+
+#[derive(Debug)]
+struct Running {
+    child: Child,
+    group: Pid,
+    watchdog: Watchdog,
+    /// Closes when this is dropped.
+    input: Option<ChildStdin>,
+}
+
+impl Process {
+    /// Starts a server and waits until it is ready.
+    pub async fn start(launch: Launch) -> Result<Self, ProcessError> {
+        let log = Log::create(&launch.log).map_err(|error| cannot_start(&launch, error))?;
+        let mut process =
+            Self { launch, log, address: None, announced: serde_json::Value::Null, running: None };
+        process.start_again().await?;
+        Ok(process)
+    }
+
+    /// Starts it again after it was killed or stopped, at the same address.
+    pub async fn start_again(&mut self) -> Result<(), ProcessError> {
+        if self.running.is_some() {
+            return Err(ProcessError::Running);
+        }
+        let mut announcement = self.spawn().map_err(|error| cannot_start(&self.launch, error))?;
+        let limit = self.launch.ready_within;
+        let address = match self.launch.ready {
+            Ready::Line => timeout(limit, self.alive_until(announcement.line())).await,
+            Ready::Accepts(address) => timeout(limit, self.alive_until(accepts(address)))
+                .await
+                .map(|alive| alive.map(|()| (serde_json::Value::Null, address))),
+        };
+        match address {
+            Ok(Ok((announced, address))) => {
+                (self.announced, self.address) = (announced, Some(address));
+            }
+            Ok(Err(death)) => return Err(death.into()),
+            Err(_elapsed) => {
+                self.kill().await?;
+                return Err(ProcessError::NotReady { limit, tail: self.log.tail() });
+            }
+        }
+        self.check_owner().await
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> Option<SocketAddr> {
+        self.address
+    }
+
+    /// What it said when it was ready.
+    pub fn announced(&self) -> &serde_json::Value {
+        &self.announced
+    }
+
+    /// Its process id, while it runs.
+    pub fn id(&self) -> Option<u32> {
+        self.running.as_ref().map(|running| running.group.as_raw() as u32)
+    }
+
+    /// The end of its log.
+    pub fn log_tail(&self) -> String {
+        self.log.tail()
+    }
+
+    /// Kills it at once (SIGKILL). What it wrote to the operating system survives.
+    pub async fn kill(&mut self) -> Result<(), ProcessError> {
+        let running = self.running.as_mut().ok_or(ProcessError::NotRunning)?;
+        running.signal(Signal::SIGKILL)?;
+        self.reap(SIGNAL_LIMIT, "SIGKILL").await.map(drop)
+    }
+
+    /// Makes it stand still (SIGSTOP) and waits until it does.
+    pub async fn pause(&mut self) -> Result<(), ProcessError> {
+        self.switch(Signal::SIGSTOP, true).await
+    }
+
+    /// Lets it go on (SIGCONT).
+    pub async fn resume(&mut self) -> Result<(), ProcessError> {
+        self.switch(Signal::SIGCONT, false).await
+    }
+
+    /// Asks it to stop (SIGTERM), and kills it if it is not gone in time.
+    pub async fn stop(&mut self, limit: Duration) -> Result<Stopped, ProcessError> {
+        let running = self.running.as_mut().ok_or(ProcessError::NotRunning)?;
+        running.signal(Signal::SIGTERM)?;
+        // A paused process hears nothing before it goes on.
+        running.signal(Signal::SIGCONT)?;
+        if self.reap(limit, "SIGTERM").await.is_ok() {
+            return Ok(Stopped::ByItself);
+        }
+        self.kill().await?;
+        Ok(Stopped::Killed)
+    }
+
+    /// Closes its standard input, which tells a server that watches it to go. Its end then counts as its own.
+    pub fn close_input(&mut self) {
+        if let Some(running) = &mut self.running {
+            running.input = None;
+        }
+    }
+
+    /// Whether it died although nobody asked it to. Says so once; then it counts as not running.
+    pub fn death(&mut self) -> Option<Death> {
+        let running = self.running.as_mut()?;
+        let status = running.child.try_wait().ok()??;
+        Some(self.bury(status))
+    }
+
+    /// Waits for it to die on its own; for ever if it does not run. Can be dropped and called again.
+    pub async fn dies(&mut self) -> Death {
+        let Some(running) = self.running.as_mut() else { return std::future::pending().await };
+        match running.child.wait().await {
+            Ok(status) => self.bury(status),
+            Err(_cannot_wait) => std::future::pending().await,
+        }
+    }
+
+    fn spawn(&mut self) -> io::Result<log::Announcement> {
+        let address = self.address.map_or_else(|| "127.0.0.1:0".to_owned(), |address| address.to_string());
+        let fill = |text: &String| text.replace(ADDRESS, &address);
+        let launch = &self.launch;
+        std::fs::create_dir_all(&launch.directory)?;
+        let environment = launch.environment.iter().map(|(name, value)| (name, fill(value)));
+        let mut child = Command::new(&launch.program)
+            .args(launch.arguments.iter().map(fill))
+            .envs(environment)
+            .current_dir(&launch.directory)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .process_group(0)
+            .kill_on_drop(true)
+            .spawn()?;
+        let group = Pid::from_raw(child.id().unwrap_or_default() as i32);
+        // From here on the group is killed whatever happens: by the watchdog, or when this is dropped.
+        let watchdog = Watchdog::start(group)?;
+        let announcement = self.log.follow(child.stdout.take(), child.stderr.take());
+        let input = child.stdin.take();
+        self.running = Some(Running { child, group, watchdog, input });
+        Ok(announcement)
+    }
+
+    /// Waits for something, unless the server dies before.
+    async fn alive_until<T>(&mut self, ready: impl Future<Output = T>) -> Result<T, Death> {
+        tokio::select! {
+            biased;
+            ready = ready => Ok(ready),
+            death = self.dies() => Err(death),
+        }
+    }
+
+    /// A stale server from elsewhere must not be taken for ours.
+    async fn check_owner(&mut self) -> Result<(), ProcessError> {
+        let (Some(address), Some(running)) = (self.address, &self.running) else { return Ok(()) };
+        if port_owner(running.group.as_raw(), address.port()) == Owner::Other {
+            self.kill().await?;
+            return Err(ProcessError::ForeignPort { port: address.port() });
+        }
+        Ok(())
+    }
+
+    /// Waits for the end that a signal brings.
+    async fn reap(&mut self, limit: Duration, signal: &'static str) -> Result<ExitStatus, ProcessError> {
+        let running = self.running.as_mut().ok_or(ProcessError::NotRunning)?;
+        match timeout(limit, running.child.wait()).await {
+            Ok(Ok(status)) => {
+                self.forget();
+                Ok(status)
+            }
+            Ok(Err(error)) => Err(ProcessError::Signal { signal, why: error.to_string() }),
+            Err(_elapsed) => {
+                Err(ProcessError::Signal { signal, why: format!("it is still there after {limit:?}") })
+            }
+        }
+    }
+
+    async fn switch(&mut self, signal: Signal, stopped: bool) -> Result<(), ProcessError> {
+        let running = self.running.as_mut().ok_or(ProcessError::NotRunning)?;
+        running.signal(signal)?;
+        let group = running.group.as_raw();
+        let switched = async {
+            while owner::is_stopped(group).is_some_and(|is_stopped| is_stopped != stopped) {
+                tokio::time::sleep(LOOK_EVERY).await;
+            }
+        };
+        timeout(SIGNAL_LIMIT, switched).await.map_err(|_elapsed| ProcessError::Signal {
+            signal: signal.as_str(),
+            why: format!("the process did not change within {SIGNAL_LIMIT:?}"),
+        })
+    }
+
+    fn bury(&mut self, status: ExitStatus) -> Death {
+        self.forget();
+        Death { status, tail: self.log.tail() }
+    }
+
+    /// The leader is gone; what else is in its group goes too.
+    fn forget(&mut self) {
+        self.running = None;
+    }
+}
+
+impl Running {
+    fn signal(&self, signal: Signal) -> Result<(), ProcessError> {
+        killpg(self.group, signal)
+            .map_err(|error| ProcessError::Signal { signal: signal.as_str(), why: error.to_string() })
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // No such process: the whole group is gone already, which is what is wanted.
+        let _gone = killpg(self.group, Signal::SIGKILL);
+        self.watchdog.dismiss();
+    }
+}
+
+fn cannot_start(launch: &Launch, error: io::Error) -> ProcessError {
+    ProcessError::Start { program: launch.program.display().to_string(), error }
+}
+
+async fn accepts(address: SocketAddr) {
+    while tokio::net::TcpStream::connect(address).await.is_err() {
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+}

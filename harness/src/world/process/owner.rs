@@ -1,0 +1,85 @@
+//! Who listens on a port, and does a process stand still? As `/proc` tells it, where there is one.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::PathBuf;
+
+/// Whose a listening port is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Owner {
+    /// A process of the group.
+    Group,
+    /// Another process.
+    Other,
+    /// This system does not say, or nobody listens.
+    Unknown,
+}
+
+/// Whose listening port this is: of the process group, or of somebody else.
+pub fn port_owner(group: i32, port: u16) -> Owner {
+    let tables = ["/proc/net/tcp", "/proc/net/tcp6"].map(|path| fs::read_to_string(path).unwrap_or_default());
+    let sockets: BTreeSet<String> =
+        tables.iter().flat_map(|table| table.lines()).filter_map(|line| listening(line, port)).collect();
+    if sockets.is_empty() {
+        return Owner::Unknown;
+    }
+    let is_ours = members(group).into_iter().any(|process| {
+        let descriptors = listing(&format!("/proc/{process}/fd"));
+        let mut links = descriptors.into_iter().filter_map(|path| fs::read_link(path).ok());
+        links.any(|link| sockets.contains(link.to_string_lossy().as_ref()))
+    });
+    if is_ours { Owner::Group } else { Owner::Other }
+}
+
+/// Whether the leader of a process group, which was told to stop, stands still; `None` where the system does not say.
+pub(super) fn is_stopped(group: i32) -> Option<bool> {
+    let (state, _) = state_and_group(group)?;
+    // Inside a system call that nothing interrupts (a sync, say) it stops before it gets back to its own code.
+    Some(matches!(state, 'T' | 'D'))
+}
+
+/// The socket that listens on a port, if a line of the kernel's table says so: `socket:[123]`.
+fn listening(line: &str, port: u16) -> Option<String> {
+    let words: Vec<&str> = line.split_whitespace().collect();
+    let (_, local_port) = words.get(1)?.rsplit_once(':')?;
+    let is_it = u16::from_str_radix(local_port, 16).ok()? == port && words.get(3) == Some(&"0A");
+    is_it.then(|| words.get(9).map(|inode| format!("socket:[{inode}]")))?
+}
+
+/// Processes of a group.
+fn members(group: i32) -> Vec<i32> {
+    let processes = listing("/proc").into_iter().filter_map(|path| path.file_name()?.to_str()?.parse().ok());
+    processes.filter(|&process| state_and_group(process).is_some_and(|(_, of)| of == group)).collect()
+}
+
+/// What a folder holds, sorted; nothing if it is gone or not ours to read.
+fn listing(folder: &str) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    let mut paths: Vec<PathBuf> = entries.map(|entry| entry.path()).collect();
+    paths.sort();
+    paths
+}
+
+/// A process's state letter and process group (proc(5), `/proc/pid/stat`, fields 3 and 5).
+fn state_and_group(process: i32) -> Option<(char, i32)> {
+    let text = fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
+    // The name before it is in brackets and may hold anything, brackets too.
+    let mut words = text.rsplit_once(')')?.1.split_whitespace();
+    let state = words.next()?.chars().next()?;
+    let group = words.nth(1)?.parse().ok()?;
+    Some((state, group))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_is_read() {
+        let line = "   0: 0100007F:1F90 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 4711 1 0 100";
+        assert_eq!(listening(line, 8_080).as_deref(), Some("socket:[4711]"));
+        assert_eq!(listening(line, 8_081), None);
+        assert_eq!(listening(&line.replace(" 0A ", " 01 "), 8_080), None, "connected, not listening");
+        assert_eq!(listening("  sl  local_address rem_address   st", 8_080), None);
+    }
+}
