@@ -23,6 +23,7 @@ use super::index::members::Belongs;
 use super::index::numbers::NONE;
 use super::index::state::flag;
 use super::index::{Index, Seen};
+use super::options::CatchUp;
 use super::{Checker, interest};
 
 mod watermark;
@@ -343,6 +344,10 @@ fn unknown_to(index: &Index, lane: u32, up_to: u64) -> Vec<(u64, u64)> {
         missing.push((top + 1, up_to));
     }
     if index.devices[state.device as usize].epoch == 0 {
+        // What lies before the first position that it knows (its own ack may be that) was owed to it, too.
+        if index.options.catch_up == CatchUp::Log && state.known.first > 1 {
+            missing.push((1, up_to.min(state.known.first - 1)));
+        }
         let ranges = state.known.missing().iter().take_while(|&&(from, _)| from <= up_to);
         missing.extend(ranges.map(|&(from, to)| (from, to.min(up_to))));
     }

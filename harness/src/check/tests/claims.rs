@@ -106,6 +106,10 @@ fn receipts_that_are_true() {
     );
     // Its own messages count as known.
     check(&h.clone().send(2, 3).receipt(1, 2, Delivered, 2).acc(3, 2).del(1, 3, 2).del(3, 3, 2).end(), &[]);
+    // It knows a later position, which is its own.
+    let own = reference().send(1, 1).acc(1, 1).send(2, 2).acc(2, 2).del(3, 1, 1).del(3, 2, 2).del(1, 2, 2);
+    check(&own.clone().receipt(1, 2, Delivered, 2).del(2, 1, 1).end(), &["receipts-truthful"]);
+    check(&own.del(2, 1, 1).receipt(1, 2, Delivered, 2).end(), &[]);
     // Read, but nobody asked for that.
     check(&h.clone().receipt(1, 2, Read, 1).end(), &[]);
     check(&h.clone().receipt(1, 2, Read, 1).read(2, 1).end(), &["receipts-truthful"]);

@@ -197,6 +197,11 @@ fn swap(events: &mut [Event], choices: &mut Choices) -> bool {
         .iter()
         .position(|e| matches!(e.what, What::Delivered { device: d, .. } if d == device));
     let Some(next) = next.map(|n| at + 1 + n) else { return false };
+    // The later one must have been sent by then; else it would be a phantom.
+    let (_, later, _) = parts(&events[next]);
+    if !events[..at].iter().any(|e| matches!(e.what, What::Send { message, .. } if message == later)) {
+        return false;
+    }
     let what = events[at].what.clone();
     events[at].what = std::mem::replace(&mut events[next].what, what);
     true
