@@ -1,5 +1,18 @@
 //! Carries plans out and judges them.
+//!
+//! Start reading at [`conductor::conduct`]: the whole run in one function. Then one checker, then
+//! [`link`], the meaning of every network fault.
 
+pub mod adapter;
 pub mod check;
+pub mod cli;
+pub mod client;
+pub mod conductor;
+pub mod device;
 pub mod link;
+pub mod panics;
+pub mod payload;
+pub mod perform;
+pub mod recorder;
+pub mod session;
 pub mod world;

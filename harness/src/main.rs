@@ -1,2 +1,7 @@
 //! The `avouch` command.
-fn main() {}
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    avouch::cli::main()
+}

@@ -1,0 +1,174 @@
+//! The command line. One file per command; what the user said becomes what it means here, nothing more.
+
+mod check;
+pub mod list;
+pub mod output;
+mod report;
+mod run;
+mod schema;
+mod serve;
+
+use std::process::ExitCode;
+
+use avouch_reports::render::{Json, Junit, Markdown, Renderer, Text};
+use avouch_reports::run::{Outcome, Run};
+use clap::{Parser, Subcommand, ValueEnum};
+
+use output::Output;
+
+/// Proves or refutes what a messaging server promises: nothing lost, nothing twice, everything in order.
+#[derive(Debug, Parser)]
+#[command(name = "avouch", version, max_term_width = 110, after_help = EXIT_CODES_HELP)]
+pub struct Cli {
+    /// Print results only.
+    #[arg(long, short, global = true)]
+    quiet: bool,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Carry scenarios out and judge them.
+    Run(run::Args),
+    /// Judge a stored history, of this tool or of another.
+    Check(check::Args),
+    /// Render a stored run again.
+    Report(report::Args),
+    /// Show what there is: guarantees, faults, scenarios, targets, profiles.
+    List(list::Args),
+    /// Print a JSON Schema: of scenario files (for editors) or of results.
+    Schema(schema::Args),
+    /// Run the reference server.
+    Serve(serve::Args),
+}
+
+const EXIT_CODES_HELP: &str = "Exit codes: 0 everything claimed held · 1 a guarantee was violated · 2 bad usage or \
+scenario · 3 inconclusive · 4 the target could not be started or died on its own";
+
+/// Why the process ends. One documented code per cause; a violation outranks all else.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// Everything that was claimed held.
+    Pass,
+    /// A guarantee was violated.
+    Violated,
+    /// The command or a file that it names cannot be used.
+    Usage,
+    /// Too little was seen to say.
+    Inconclusive,
+    /// The target could not be started or died on its own.
+    TargetDied,
+}
+
+impl Exit {
+    /// All, with what they mean.
+    pub const ALL: [(Self, &'static str); 5] = [
+        (Self::Pass, "everything claimed held"),
+        (Self::Violated, "a guarantee was violated; outranks all else"),
+        (Self::Usage, "bad usage, scenario, history or configuration"),
+        (Self::Inconclusive, "too little was seen to say"),
+        (Self::TargetDied, "the target could not be started, or died on its own"),
+    ];
+
+    /// The process's exit code.
+    pub fn code(self) -> u8 {
+        match self {
+            Self::Pass => 0,
+            Self::Violated => 1,
+            Self::Usage => 2,
+            Self::Inconclusive => 3,
+            Self::TargetDied => 4,
+        }
+    }
+
+    /// The one that outranks the other.
+    pub fn worse(self, other: Self) -> Self {
+        let rank = |exit| match exit {
+            Self::Pass => 0,
+            Self::Inconclusive => 1,
+            Self::TargetDied => 2,
+            Self::Usage => 3,
+            Self::Violated => 4,
+        };
+        if rank(other) > rank(self) { other } else { self }
+    }
+}
+
+/// How results are printed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For a person.
+    #[default]
+    Text,
+    /// For a program.
+    Json,
+    /// For a CI server's test view.
+    Junit,
+    /// For a CI summary or a comment.
+    Markdown,
+}
+
+/// The exit code of a run's outcome.
+fn exit_of(outcome: Outcome) -> Exit {
+    match outcome {
+        Outcome::Passed => Exit::Pass,
+        Outcome::Violated => Exit::Violated,
+        Outcome::Inconclusive => Exit::Inconclusive,
+        Outcome::TargetFailed => Exit::TargetDied,
+    }
+}
+
+/// One run in full, or several as a summary.
+fn render_all(runs: &[Run], format: Format, colour: bool) -> Vec<u8> {
+    let text = Text { colour };
+    let renderer: &dyn Renderer = match format {
+        Format::Text => &text,
+        Format::Json => &Json,
+        Format::Junit => &Junit,
+        Format::Markdown => &Markdown,
+    };
+    let mut out = Vec::new();
+    let rendered = match runs {
+        [run] => renderer.render(run, &mut out),
+        runs => renderer.render_all(runs, &mut out),
+    };
+    rendered.expect("writing to memory does not fail");
+    out
+}
+
+/// Runs the command that the process was started with.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse(); // bad usage ends here, with clap's own words and code 2
+    let output = Output::new(cli.quiet);
+    let exit = match cli.command {
+        Command::Run(args) => run::run(&args, output),
+        Command::Check(args) => check::check(&args, output),
+        Command::Report(args) => report::report(&args, output),
+        Command::List(args) => list::list(&args, output),
+        Command::Schema(args) => schema::schema(&args, output),
+        Command::Serve(args) => serve::serve(args, output),
+    };
+    ExitCode::from(exit.code())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_violation_outranks_everything_and_nothing_outranks_it() {
+        for (exit, _) in Exit::ALL {
+            assert_eq!(exit.worse(Exit::Violated), Exit::Violated);
+            assert_eq!(Exit::Violated.worse(exit), Exit::Violated);
+            assert_eq!(Exit::Pass.worse(exit), exit);
+        }
+    }
+}

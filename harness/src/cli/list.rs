@@ -1,0 +1,123 @@
+//! `avouch list`: what there is, printed from the registries that the code itself uses.
+
+use std::fmt::Write as _;
+
+use avouch_scenarios::FAULT_KINDS;
+use avouch_scenarios::profiles::PROFILES;
+use clap::ValueEnum;
+
+use super::Exit;
+use super::output::Output;
+use crate::check::GUARANTEES;
+
+/// Arguments.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// Of what
+    #[arg(value_enum)]
+    subject: Subject,
+    /// As a Markdown table, as the documents have it
+    #[arg(long)]
+    markdown: bool,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Subject {
+    /// Promises that checkers judge.
+    Guarantees,
+    /// What scenarios can make go wrong.
+    Faults,
+    /// Network profiles.
+    Profiles,
+    /// Exit codes of this command.
+    ExitCodes,
+}
+
+pub(super) fn list(args: &Args, output: Output) -> Exit {
+    let table = match args.subject {
+        Subject::Guarantees => guarantees(),
+        Subject::Faults => faults(),
+        Subject::Profiles => profiles(),
+        Subject::ExitCodes => exit_codes(),
+    };
+    let text = if args.markdown { table.markdown() } else { table.text() };
+    match output.data(text.as_bytes()) {
+        Ok(()) => Exit::Pass,
+        Err(error) => {
+            output.error(format!("cannot print: {error}"));
+            Exit::Usage
+        }
+    }
+}
+
+/// Rows of cells below a head.
+#[derive(Clone, Debug)]
+pub struct Table {
+    head: Vec<&'static str>,
+    rows: Vec<Vec<String>>,
+}
+
+impl Table {
+    fn text(&self) -> String {
+        let mut out = String::new();
+        for row in &self.rows {
+            let first = row.first().map_or("", String::as_str);
+            let _ = writeln!(out, "{first}");
+            for cell in row.iter().skip(1).filter(|cell| !cell.is_empty()) {
+                for line in cell.lines() {
+                    let _ = writeln!(out, "    {line}");
+                }
+            }
+        }
+        out
+    }
+
+    /// As documents have it; a test holds them to it.
+    pub fn markdown(&self) -> String {
+        let mut out = format!("| {} |\n|{}\n", self.head.join(" | "), "---|".repeat(self.head.len()));
+        for row in &self.rows {
+            let cells = row.iter().map(|cell| cell.replace('|', "\\|").replace('\n', " · "));
+            let _ = writeln!(out, "| {} |", cells.collect::<Vec<_>>().join(" | "));
+        }
+        out
+    }
+}
+
+/// Every guarantee.
+pub fn guarantees() -> Table {
+    let row = |guarantee: &crate::check::Guarantee| {
+        vec![format!("`{}`", guarantee.id), guarantee.promise.to_owned(), guarantee.claimed_by.to_owned()]
+    };
+    Table { head: vec!["id", "promise", "claimed by"], rows: GUARANTEES.iter().map(row).collect() }
+}
+
+/// Every fault.
+pub fn faults() -> Table {
+    let row = |kind: &avouch_scenarios::FaultKind| {
+        vec![format!("`{}`", kind.name), kind.on.to_owned(), kind.about.to_owned(), code(kind.example)]
+    };
+    Table { head: vec!["fault", "on", "what happens", "example"], rows: FAULT_KINDS.iter().map(row).collect() }
+}
+
+fn code(example: &str) -> String {
+    example.lines().map(|line| format!("`{line}`")).collect::<Vec<_>>().join("\n")
+}
+
+/// Every network profile.
+pub fn profiles() -> Table {
+    let row = |profile: &avouch_scenarios::profiles::Profile| {
+        vec![
+            format!("`{}`", profile.name),
+            format!("{} ms", profile.round_trip_us as f64 / 1_000.0),
+            format!("{} kbit/s up, {} kbit/s down", profile.up_kbit_per_s, profile.down_kbit_per_s),
+            profile.source.to_owned(),
+        ]
+    };
+    Table { head: vec!["profile", "round trip", "rate", "source"], rows: PROFILES.iter().map(row).collect() }
+}
+
+/// Every exit code.
+pub fn exit_codes() -> Table {
+    let row = |(exit, meaning): &(Exit, &str)| vec![exit.code().to_string(), (*meaning).to_owned()];
+    Table { head: vec!["code", "meaning"], rows: Exit::ALL.iter().map(row).collect() }
+}

@@ -1,0 +1,39 @@
+//! `avouch schema`: prints JSON Schemas, for editors and other tools.
+
+use clap::ValueEnum;
+
+use super::Exit;
+use super::output::Output;
+
+/// Arguments.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// Of what
+    #[arg(value_enum, default_value_t = Subject::Scenario)]
+    subject: Subject,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Subject {
+    /// Scenario files.
+    Scenario,
+    /// `run.json`.
+    Run,
+}
+
+pub(super) fn schema(args: &Args, output: Output) -> Exit {
+    let text = match args.subject {
+        Subject::Scenario => {
+            let schema = avouch_scenarios::schema();
+            serde_json::to_string_pretty(&schema).expect("a schema is plain JSON") + "\n"
+        }
+        Subject::Run => avouch_reports::run::Run::schema(),
+    };
+    match output.data(text.as_bytes()) {
+        Ok(()) => Exit::Pass,
+        Err(error) => {
+            output.error(format!("cannot print: {error}"));
+            Exit::Usage
+        }
+    }
+}

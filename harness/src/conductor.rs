@@ -1,0 +1,171 @@
+//! The whole run in one function: scenario + seed + world → history → verdicts.
+//!
+//! Phases: set up → chaos → heal → drain → judge. Safety is judged throughout, liveness after the heal;
+//! so every planned fault is undone, also one whose injection failed, and every device gets its chance.
+
+mod drain;
+mod faults;
+mod stage;
+
+use std::rc::Rc;
+
+use avouch_reports::history::{Conversation, Device, Phase, User, What};
+use avouch_scenarios::plan::{Do, Plan};
+
+use crate::adapter::Change;
+use crate::client::Letter;
+use crate::device::{Install, Order};
+use crate::recorder::Recorder;
+use crate::world::{NodeOrder, World};
+
+pub use faults::kind as fault_kind;
+pub use stage::{Signal, Stage};
+
+/// Users that one set-up change adds at most (the reference protocol's own limit).
+const SETUP_MEMBERS_PER_CHANGE: usize = 1_000;
+/// How often a waiting conductor looks again. Nanoseconds.
+const LOOK_NS: u64 = 10_000_000;
+
+/// How a run ended, before anything is judged.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// All phases were gone through.
+    Whole,
+    /// Somebody interrupted it; what was seen until then counts.
+    Interrupted,
+    /// The target could not be started, or ended on its own.
+    TargetDied(String),
+    /// The set-up did not succeed in time.
+    NoSetUp(String),
+    /// The history could not be written.
+    NotRecorded(String),
+}
+
+/// Makes the protocol side of a device of the plan: its installations, one after another.
+pub type Installer = Rc<dyn Fn(u32) -> Install>;
+
+/// Carries a plan out in a world. Everything that was seen is in the recorder when it returns.
+pub async fn conduct<W: World + 'static>(
+    plan: Rc<Plan>,
+    world: Rc<W>,
+    installer: Installer,
+    recorder: Recorder,
+    interrupt: Signal,
+) -> Ended {
+    let stage = Rc::new(Stage::new(plan, world, installer, recorder, interrupt));
+    let ended = match play(&stage).await {
+        Ok(()) if stage.interrupt.is_set() => Ended::Interrupted,
+        Ok(()) => Ended::Whole,
+        Err(ended) => ended,
+    };
+    match (stage.world.casualty(), stage.recorder.failure()) {
+        (_, Some(why)) => Ended::NotRecorded(why),
+        (Some(why), None) if ended != Ended::Interrupted => Ended::TargetDied(why),
+        _ => ended,
+    }
+}
+
+async fn play<W: World + 'static>(stage: &Rc<Stage<W>>) -> Result<(), Ended> {
+    stage.enter(Phase::SetUp);
+    set_up(stage).await?;
+
+    stage.enter(Phase::Chaos);
+    stage.mark_chaos();
+    stage.world.arm_links();
+    let faults = faults::start_all(stage);
+    workload(stage).await;
+
+    stage.enter(Phase::Heal);
+    stage.heal.set();
+    faults.all_undone().await;
+    stage.world.heal_links();
+    everybody_connects(stage);
+
+    stage.enter(Phase::Drain);
+    drain::drain(stage).await;
+
+    stage.enter(Phase::Judge);
+    drain::read_everything(stage).await;
+    Ok(())
+}
+
+async fn set_up<W: World + 'static>(stage: &Rc<Stage<W>>) -> Result<(), Ended> {
+    declare(stage);
+    for node in 0..stage.plan.cluster.nodes {
+        let started = stage.world.order(node, NodeOrder::Start).await;
+        started.map_err(|why| Ended::TargetDied(why.to_string()))?;
+    }
+    stage.start_devices();
+    for (number, device) in stage.plan.devices.iter().enumerate() {
+        if device.connects_at_ns.is_none() {
+            stage.order_do(number as u32, Do::Connect);
+        }
+    }
+    for number in 0..stage.plan.conversations.len() as u32 {
+        make_conversation(stage, number);
+    }
+    let limit_ns = stage.now_ns() + stage.plan.phases.setup_ns_max;
+    while let Some(missing) = stage.missing_in_set_up() {
+        if stage.now_ns() >= limit_ns {
+            return Err(Ended::NoSetUp(missing));
+        }
+        if let Some(why) = stage.world.casualty() {
+            return Err(Ended::TargetDied(why));
+        }
+        stage.sleep_ns(LOOK_NS).await;
+    }
+    Ok(())
+}
+
+fn declare<W: World>(stage: &Stage<W>) {
+    for (number, device) in stage.plan.devices.iter().enumerate() {
+        stage.record(What::Device {
+            device: Device(number as u32),
+            user: User(device.user),
+            name: device.name.clone(),
+        });
+    }
+    for (number, conversation) in stage.plan.conversations.iter().enumerate() {
+        stage.record(What::Conversation {
+            conversation: Conversation(number as u32),
+            name: conversation.name.clone(),
+            members: conversation.members.iter().map(|user| User(*user)).collect(),
+        });
+    }
+}
+
+/// The first member's first device that is there makes the conversation, in as many steps as it takes.
+fn make_conversation<W: World + 'static>(stage: &Stage<W>, number: u32) {
+    let members = &stage.plan.conversations[number as usize].members;
+    let Some(maker) = stage.maker(members) else { return };
+    for (step, added) in members.chunks(SETUP_MEMBERS_PER_CHANGE).enumerate() {
+        let change = Change {
+            conversation: number,
+            message: stage.set_up_message(number, step as u64),
+            added: added.to_vec(),
+            removed: Vec::new(),
+        };
+        stage.post(maker, Letter::Order(Order::SetUp(change)));
+    }
+}
+
+async fn workload<W: World + 'static>(stage: &Rc<Stage<W>>) {
+    let begun_ns = stage.chaos_begun_ns();
+    for action in &stage.plan.actions {
+        let intended_ns = begun_ns + action.at_ns;
+        stage.sleep_until_or(intended_ns, &stage.interrupt).await;
+        if stage.is_over() {
+            return;
+        }
+        let order = Order::Do { intended_ns, what: action.what.clone() };
+        stage.post(action.device, Letter::Order(order));
+    }
+    stage.sleep_until_or(begun_ns + stage.plan.phases.chaos_ns, &stage.interrupt).await;
+}
+
+/// Whoever is away comes back; who is there ignores it.
+fn everybody_connects<W: World + 'static>(stage: &Stage<W>) {
+    for number in 0..stage.plan.devices.len() as u32 {
+        stage.order_do(number, Do::Connect);
+    }
+}

@@ -1,0 +1,112 @@
+//! After the heal: everything owed must arrive; then everybody reads the history once more.
+
+use avouch_reports::history::{Device, What};
+use avouch_scenarios::plan::Do;
+
+use super::LOOK_NS;
+use super::stage::Stage;
+use crate::client::Letter;
+use crate::device::Order;
+use crate::world::World;
+
+/// Nothing must have moved for this long before a drain counts as over. Nanoseconds.
+const SETTLED_NS: u64 = 300_000_000;
+/// Pages of history are read by at most this many devices per conversation at the end.
+const READERS_PER_CONVERSATION_MAX: usize = 4;
+/// Final reads in all.
+const FINAL_READS_MAX: usize = 64;
+/// The final reads are given up after this. Nanoseconds.
+const FINAL_READS_NS_MAX: u64 = 20_000_000_000;
+
+/// Waits until every device has caught up and nothing moves any more, or the limit.
+pub(super) async fn drain<W: World + 'static>(stage: &Stage<W>) {
+    let limit_ns = stage.now_ns() + stage.plan.phases.drain_ns_max;
+    let mut moved = u64::MAX;
+    let mut still_since_ns = stage.now_ns();
+    let missing = loop {
+        let now_ns = stage.now_ns();
+        let moves = stage.recorder.progress().moved;
+        if moves != moved {
+            moved = moves;
+            still_since_ns = now_ns;
+        }
+        let missing = missing(stage);
+        if missing.is_none() && now_ns - still_since_ns >= SETTLED_NS {
+            break None;
+        }
+        if now_ns >= limit_ns || stage.is_over() {
+            break missing.or_else(|| Some("it was still moving".to_owned()));
+        }
+        stage.sleep_ns(LOOK_NS).await;
+    };
+    if missing.is_some() {
+        for device in 0..stage.plan.devices.len() as u32 {
+            stage.post(device, Letter::Order(Order::GiveUpAll));
+        }
+        stage.sleep_ns(LOOK_NS).await;
+    }
+    for device in quiet(stage) {
+        stage.record(What::Quiet { device: Device(device) });
+    }
+    stage.record(What::Drained { converged: missing.is_none(), missing: missing.unwrap_or_default() });
+}
+
+/// What is still owed, in words; `None` = nothing that anybody knows of.
+fn missing<W: World>(stage: &Stage<W>) -> Option<String> {
+    let progress = stage.recorder.progress();
+    for (number, device) in &progress.devices {
+        let name = &stage.plan.devices[*number as usize].name;
+        if !device.connected {
+            return Some(format!("{name} has no session"));
+        }
+        if device.outstanding > 0 {
+            return Some(format!("{name} waits for {} answers", device.outstanding));
+        }
+        let user = progress.users.get(number).copied().unwrap_or_default();
+        for (conversation, members) in &progress.members {
+            let head = progress.heads.get(conversation).copied().unwrap_or(0);
+            let has = device.has.get(conversation).copied().unwrap_or(0);
+            if members.get(&user).is_some_and(|newest| newest.1) && has < head {
+                let conversation = &stage.plan.conversations[*conversation as usize].name;
+                return Some(format!("{name} has {has} of {head} positions of {conversation}"));
+            }
+        }
+    }
+    let busy = stage.devices_where(|_, handle| !handle.is_idle());
+    busy.first().map(|number| {
+        format!("{} devices are not idle ({}, …)", busy.len(), stage.plan.devices[*number as usize].name)
+    })
+}
+
+fn quiet<W: World>(stage: &Stage<W>) -> Vec<u32> {
+    let progress = stage.recorder.progress();
+    stage.devices_where(|number, handle| {
+        handle.is_idle() && progress.devices.get(&number).is_some_and(|device| device.connected)
+    })
+}
+
+/// A few devices of each conversation read all that they may see, so that views can be compared.
+pub(super) async fn read_everything<W: World + 'static>(stage: &Stage<W>) {
+    let mut reads = 0;
+    for (number, conversation) in stage.plan.conversations.iter().enumerate() {
+        let members = conversation.members.iter();
+        let devices = members.flat_map(|user| {
+            let mine = stage.plan.devices.iter().enumerate();
+            mine.filter(move |(_, device)| device.user == *user).map(|(device, _)| device as u32)
+        });
+        for device in devices.take(READERS_PER_CONVERSATION_MAX) {
+            if reads < FINAL_READS_MAX {
+                reads += 1;
+                stage.order_do(device, Do::ReadHistory { conversation: number as u32 });
+            }
+        }
+    }
+    let limit_ns = stage.now_ns() + FINAL_READS_NS_MAX;
+    loop {
+        stage.sleep_ns(LOOK_NS).await;
+        let busy = !stage.devices_where(|_, handle| !handle.is_idle()).is_empty();
+        if !busy || stage.now_ns() >= limit_ns || stage.is_over() {
+            return;
+        }
+    }
+}

@@ -1,0 +1,211 @@
+//! Performs one run of the reference server in the world that was asked for.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::thread;
+
+use avouch_engine::auth;
+use avouch_engine::client::Config;
+use avouch_reports::history::Header;
+use avouch_reports::run::Run;
+use avouch_scenarios::keyed::{self, Purpose};
+use avouch_scenarios::plan::{ClientVerb, Expect, Fault, Plan, When};
+use avouch_server::config::Settings;
+use bytes::Bytes;
+
+use crate::adapter::Adapter;
+use crate::adapter::reference::{self, Identity, Reference};
+use crate::check::Options;
+use crate::conductor::{Ended, Installer, Signal, conduct};
+use crate::payload;
+use crate::session::{Brief, Session};
+use crate::world::sim::simulate;
+
+/// Stack of a run's thread. Bytes.
+const STACK_BYTES: usize = 8 * 1024 * 1024;
+/// What the reference server's tokens are made with in runs of this tool.
+pub const SECRET: &str = "avouch run secret";
+/// Tokens of a run never expire within it. Milliseconds since the Unix epoch.
+pub const TOKEN_EXPIRY_MS: u64 = 4_102_444_800_000;
+
+/// Deliveries that an application which takes its time has in hand at most.
+const CONSUME_WINDOW: usize = 16;
+
+const CLIENT: Purpose = Purpose::named("client");
+
+/// Where a plan is carried out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum World {
+    /// Simulated.
+    Sim,
+    /// Real processes.
+    Live,
+}
+
+impl World {
+    /// Its word.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Sim => "sim",
+            Self::Live => "live",
+        }
+    }
+}
+
+/// One run to perform.
+#[derive(Clone, Debug)]
+pub struct Task {
+    /// What is to be done.
+    pub plan: Plan,
+    /// Where.
+    pub world: World,
+    /// The run folder.
+    pub folder: PathBuf,
+    /// The command that repeats it.
+    pub repeat: String,
+}
+
+/// Reads a whole text file of at most that many bytes.
+pub fn read_bounded(path: &Path, bytes_max: usize) -> io::Result<String> {
+    let mut text = String::new();
+    let read = File::open(path)?.take(bytes_max as u64 + 1).read_to_string(&mut text)?;
+    if read > bytes_max {
+        return Err(io::Error::other(format!("longer than {bytes_max} bytes")));
+    }
+    Ok(text)
+}
+
+/// Whether this protocol has what the plan names.
+pub fn check_plan(plan: &Plan) -> Result<(), String> {
+    if plan.cluster.nodes != 1 {
+        return Err(format!(
+            "the scenario asks for {} nodes\nhint: the reference server runs as one node; set nodes = 1",
+            plan.cluster.nodes
+        ));
+    }
+    server_settings(plan)?;
+    for fault in &plan.faults {
+        let trigger = match &fault.when {
+            When::OnFrame(trigger) => Some(trigger.kind.as_str()),
+            When::At { .. } => None,
+        };
+        let filter = match &fault.fault {
+            Fault::Link(link) => link.kind.as_deref(),
+            Fault::Node(_) | Fault::Client(_) => None,
+        };
+        for kind in trigger.into_iter().chain(filter) {
+            if !reference::frame_kinds().any(|known| known == kind) {
+                let known = reference::frame_kinds().collect::<Vec<_>>().join(", ");
+                return Err(format!("the reference protocol has no frame `{kind}`\nhint: it has {known}"));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The reference server's settings that a plan asks for; the same keys as in its configuration file.
+pub fn server_settings(plan: &Plan) -> Result<Settings, String> {
+    let mut text = format!("secret = {SECRET:?}\n");
+    for (key, value) in &plan.cluster.settings {
+        let is_plain = value.parse::<u64>().is_ok() || value == "true" || value == "false";
+        let value = if is_plain { value.clone() } else { format!("{value:?}") };
+        text.push_str(&format!("{key} = {value}\n"));
+    }
+    let wrong = |why: &dyn std::fmt::Display| format!("[cluster] has a setting that the server refuses: {why}");
+    let settings: Settings = toml::from_str(&text).map_err(|error| wrong(&error))?;
+    settings.resolve().map_err(|error| wrong(&error))?;
+    Ok(settings)
+}
+
+/// The engine's part of them, for a plan that was checked.
+pub fn server_config(plan: &Plan) -> avouch_engine::server::Config {
+    let settings = server_settings(plan).and_then(|settings| settings.resolve().map_err(|error| error.to_string()));
+    settings.expect("`check_plan` refused plans with such settings").engine
+}
+
+/// Performs a task on a fresh thread: nothing that a thread remembers can leak from run to run.
+pub fn on_own_thread(task: Task) -> Result<Run, String> {
+    let name = task.plan.scenario.clone();
+    let thread = thread::Builder::new().stack_size(STACK_BYTES).name(name.clone());
+    let running = thread.spawn(move || perform(task)).map_err(|error| format!("{name}: no thread: {error}"))?;
+    running.join().unwrap_or_else(|_| Err(format!("{name}: the tool panicked; this is a bug of avouch")))
+}
+
+fn perform(task: Task) -> Result<Run, String> {
+    let name = task.plan.scenario.clone();
+    let failed = |why: String| format!("{name}: {why}");
+    let world = task.world;
+    let folder = task.folder.clone();
+    let brief = brief(task);
+    let plan = brief.plan.clone();
+    let session = Session::open(brief).map_err(|error| failed(error.to_string()))?;
+    let ended = match world {
+        World::Sim => in_simulation(&plan, &session),
+        World::Live => { let _ = &folder; Ended::TargetDied("no".into()) },
+    };
+    session.close(&ended).map_err(|error| failed(error.to_string()))
+}
+
+fn in_simulation(plan: &Rc<Plan>, session: &Session) -> Ended {
+    let recorder = session.recorder();
+    let (conducted_plan, conducted_recorder) = (plan.clone(), recorder.clone());
+    let ended = simulate(plan, &recorder, move |world| {
+        let installer = installer(conducted_plan.clone());
+        conduct(conducted_plan, world, installer, conducted_recorder, Signal::default())
+    });
+    ended.unwrap_or_else(|error| Ended::TargetDied(error.to_string()))
+}
+
+fn brief(task: Task) -> Brief {
+    let claims = reference_claims();
+    let Expect { guarantees, recovers_within_ns, .. } = &task.plan.expect;
+    let header = Header {
+        tool: concat!("avouch ", env!("CARGO_PKG_VERSION")).to_owned(),
+        scenario: task.plan.scenario.clone(),
+        seed: Some(task.plan.seed),
+        world: task.world.name().to_owned(),
+        target: "reference".to_owned(),
+        claims,
+        expected: guarantees.clone(),
+        repeat: task.repeat,
+        started: None,
+        notes: Vec::new(),
+    };
+    let options = Options { recovers_within_ns: *recovers_within_ns, ..Options::reference() };
+    Brief { plan: Rc::new(task.plan), header, options, folder: task.folder }
+}
+
+/// What the reference server promises: everything that a checker knows.
+pub fn reference_claims() -> Vec<String> {
+    crate::check::GUARANTEES.iter().map(|guarantee| guarantee.id.to_owned()).collect()
+}
+
+/// Whether a device ever takes its time with deliveries.
+fn takes_time(plan: &Plan, device: u32) -> bool {
+    let slowed = plan.faults.iter().any(|fault| match &fault.fault {
+        Fault::Client(client) => {
+            matches!(client.verb, ClientVerb::SlowConsumer { .. }) && client.devices.contains(&device)
+        }
+        Fault::Link(_) | Fault::Node(_) => false,
+    });
+    slowed || plan.devices[device as usize].consume_ns > 0
+}
+
+/// Devices that speak the reference protocol.
+pub fn installer(plan: Rc<Plan>) -> Installer {
+    Rc::new(move |device| {
+        let plan = plan.clone();
+        Box::new(move |installation| -> Box<dyn Adapter> {
+            let planned = &plan.devices[device as usize];
+            let key = reference::device_key(planned.user, device);
+            let token = auth::token(SECRET.as_bytes(), key, TOKEN_EXPIRY_MS);
+            let seed = keyed::draw(plan.seed, CLIENT, &[u64::from(device), u64::from(installation)]);
+            let salt = payload::salt(plan.seed);
+            let identity = Identity { user: planned.user, device, token: Bytes::from(token), salt, seed };
+            let consume_window = takes_time(&plan, device).then_some(CONSUME_WINDOW);
+            Box::new(Reference::new(identity, Config { consume_window, ..Config::default() }))
+        })
+    })
+}

@@ -1,0 +1,176 @@
+//! Where events go, as they happen: to the history on disk, to the checkers and to the latency
+//! recorder; and the few running facts that the conductor steers by.
+
+use std::cell::{Ref, RefCell};
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use avouch_reports::history::{Event, Message, What};
+
+/// Takes every event, in order. An error ends the run (a full disk, say).
+pub type Sink = Box<dyn FnMut(&Event) -> Result<(), String>>;
+
+/// A shared recorder. Single-threaded: every world runs its clients on one thread.
+#[derive(Clone)]
+pub struct Recorder(Rc<RefCell<Inner>>);
+
+struct Inner {
+    last_ns: u64,
+    sink: Sink,
+    progress: Progress,
+    failed: Option<String>,
+}
+
+/// What the conductor needs to know at any time; follows from the events alone.
+#[derive(Clone, Debug, Default)]
+pub struct Progress {
+    /// Per device.
+    pub devices: BTreeMap<u32, DeviceProgress>,
+    /// Per conversation: the highest position that was acknowledged or seen.
+    pub heads: BTreeMap<u32, u64>,
+    /// Per conversation and user: the newest position that says whether they belong, and what it says.
+    pub members: BTreeMap<u32, BTreeMap<u32, (u64, bool)>>,
+    /// Where the operations without an outcome go.
+    pending: BTreeMap<Message, u32>,
+    /// Whose device it is.
+    pub users: BTreeMap<u32, u32>,
+    /// Per planned fault: how often it fired.
+    pub fired: BTreeMap<u32, u64>,
+    /// Operations invoked, accepted, rejected, unknown.
+    pub outcomes: [u64; 4],
+    /// Messages that reached an application.
+    pub delivered: u64,
+    /// Rises with every event that shows that something moves.
+    pub moved: u64,
+}
+
+/// One device's.
+#[derive(Clone, Debug, Default)]
+pub struct DeviceProgress {
+    /// It has a session.
+    pub connected: bool,
+    /// It had one.
+    pub ever_connected: bool,
+    /// Sessions so far.
+    pub sessions: u64,
+    /// Operations without an outcome.
+    pub outstanding: u64,
+    /// Per conversation: the highest position that its application has.
+    pub has: BTreeMap<u32, u64>,
+}
+
+impl Recorder {
+    /// Writes to `sink`.
+    pub fn new(sink: Sink) -> Self {
+        Self(Rc::new(RefCell::new(Inner { last_ns: 0, sink, progress: Progress::default(), failed: None })))
+    }
+
+    /// Takes an event. Hosts of a simulation may be a fraction of a tick apart; time never falls here.
+    pub fn record(&self, at_ns: u64, what: What) {
+        let inner = &mut *self.0.borrow_mut();
+        inner.last_ns = inner.last_ns.max(at_ns);
+        let event = Event { at_ns: inner.last_ns, what };
+        inner.progress.follow(&event.what);
+        if inner.failed.is_none()
+            && let Err(why) = (inner.sink)(&event)
+        {
+            inner.failed = Some(why);
+        }
+    }
+
+    /// The tool itself failed: nothing that comes after this can be judged.
+    pub fn fail(&self, why: String) {
+        self.0.borrow_mut().failed.get_or_insert(why);
+    }
+
+    /// Why recording stopped, if it did.
+    pub fn failure(&self) -> Option<String> {
+        self.0.borrow().failed.clone()
+    }
+
+    /// The running facts.
+    pub fn progress(&self) -> Ref<'_, Progress> {
+        Ref::map(self.0.borrow(), |inner| &inner.progress)
+    }
+}
+
+impl Progress {
+    fn device(&mut self, device: u32) -> &mut DeviceProgress {
+        self.devices.entry(device).or_default()
+    }
+
+    fn reached(&mut self, device: u32, conversation: u32, seq: Option<u64>) {
+        let seq = seq.unwrap_or(0);
+        let head = self.heads.entry(conversation).or_default();
+        *head = seq.max(*head);
+        let has = self.device(device).has.entry(conversation).or_default();
+        *has = seq.max(*has);
+        self.moved += 1;
+    }
+
+    fn invoked(&mut self, device: u32, message: Message, conversation: u32) {
+        self.device(device).outstanding += 1;
+        self.outcomes[0] += 1;
+        self.pending.insert(message, conversation);
+    }
+
+    fn outcome(&mut self, device: u32, message: Message, which: usize, seq: Option<u64>) {
+        let Some(conversation) = self.pending.remove(&message) else { return };
+        let head = self.heads.entry(conversation).or_default();
+        *head = seq.unwrap_or(0).max(*head);
+        let device = self.device(device);
+        device.outstanding = device.outstanding.saturating_sub(1);
+        self.outcomes[which] += 1;
+        self.moved += 1;
+    }
+
+    fn follow(&mut self, what: &What) {
+        match what {
+            What::Device { device, user, .. } => {
+                self.users.insert(device.0, user.0);
+                self.device(device.0);
+            }
+            What::Conversation { conversation, members, .. } => {
+                let known = self.members.entry(conversation.0).or_default();
+                known.extend(members.iter().map(|user| (user.0, (0, true))));
+            }
+            What::Session { device, .. } => {
+                let device = self.device(device.0);
+                device.connected = true;
+                device.ever_connected = true;
+                device.sessions += 1;
+                self.moved += 1;
+            }
+            What::Disconnected { device, .. } => self.device(device.0).connected = false,
+            What::Reinstalled { device } => {
+                let device = self.device(device.0);
+                device.connected = false;
+                device.has.clear();
+            }
+            What::Send { device, conversation, message, .. }
+            | What::MembersChange { device, conversation, message, .. } => {
+                self.invoked(device.0, *message, conversation.0);
+            }
+            What::Accepted { device, message, seq, .. } => self.outcome(device.0, *message, 1, *seq),
+            What::Rejected { device, message, .. } => self.outcome(device.0, *message, 2, None),
+            What::Unknown { device, message, .. } => self.outcome(device.0, *message, 3, None),
+            What::Delivered { device, conversation, seq, .. } => {
+                self.delivered += 1;
+                self.reached(device.0, conversation.0, *seq);
+            }
+            What::MembersChanged { device, conversation, seq, added, removed } => {
+                let known = self.members.entry(conversation.0).or_default();
+                let at = seq.unwrap_or(u64::MAX);
+                let changes = added.iter().map(|user| (user.0, true));
+                for (user, belongs) in changes.chain(removed.iter().map(|user| (user.0, false))) {
+                    let newest = known.entry(user).or_default();
+                    *newest = (at, belongs).max(*newest);
+                }
+                self.reached(device.0, conversation.0, *seq);
+            }
+            What::FaultFired { id, .. } => *self.fired.entry(*id).or_default() += 1,
+            What::Receipt { .. } | What::ReadConfirmed { .. } | What::Page { .. } => self.moved += 1,
+            _ => {}
+        }
+    }
+}

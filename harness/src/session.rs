@@ -1,0 +1,244 @@
+//! One run from beginning to end: a plan and a world become a run folder and a record.
+//!
+//! A run folder holds `history.jsonl` (written as it happens), `run.json`, `junit.xml`, `summary.md`,
+//! `latency.hlog`, one `.hgrm` per stage and the plan. Everything but the history can be made again from it.
+
+use std::cell::RefCell;
+use std::fs::{self, File};
+use std::io::{self, BufReader, BufWriter};
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+
+use avouch_reports::history::{Event, Header, HistoryError, HistoryReader, HistoryWriter, Phase, ReadOptions, What};
+use avouch_reports::latency::{
+    From as MeasuredFrom, LatencyGate, LatencyRecorder, RecorderOptions, Series, Stage, Window, write_hgrm,
+};
+use avouch_reports::run::{End, PlannedFault, Run, RunFacts};
+use avouch_scenarios::plan::Plan;
+
+use crate::check::{Judge, Options, explain};
+use crate::conductor::{self, Ended};
+use crate::recorder::{Recorder, Sink};
+
+/// Time after a fault's end that still counts as inside its window. Nanoseconds.
+const SETTLE_NS: u64 = 1_000_000_000;
+/// Events between two flushes of the history, when nothing else asks for one.
+const FLUSH_EVENTS: u64 = 4_096;
+
+/// Why there is no record.
+#[derive(Debug, thiserror::Error)]
+pub enum SessionError {
+    /// The run folder cannot be written.
+    #[error("cannot write {path}: {cause}\nhint: choose another folder with --out, or make room")]
+    Folder {
+        /// Where.
+        path: PathBuf,
+        /// Why.
+        cause: io::Error,
+    },
+    /// The history cannot be written or read back.
+    #[error("{path}: {cause}")]
+    History {
+        /// Where.
+        path: PathBuf,
+        /// Why.
+        cause: HistoryError,
+    },
+}
+
+/// What is run.
+#[derive(Clone, Debug)]
+pub struct Brief {
+    /// What is to be done.
+    pub plan: Rc<Plan>,
+    /// Facts for the header.
+    pub header: Header,
+    /// How the target's promises are to be read.
+    pub options: Options,
+    /// The run folder.
+    pub folder: PathBuf,
+}
+
+/// Consumes events and becomes the record.
+pub struct Session {
+    brief: Brief,
+    taps: Rc<RefCell<Taps>>,
+}
+
+/// Everything that listens to the events of a run.
+struct Taps {
+    writer: HistoryWriter<File>,
+    since_flush: u64,
+    judgement: Judging,
+}
+
+/// Everything that follows from a history alone.
+pub struct Judging {
+    judge: Judge,
+    latency: LatencyRecorder,
+    facts: RunFacts,
+}
+
+impl Judging {
+    /// Before the first event. `planned`: the faults that must have taken effect.
+    pub fn new(header: &Header, mut options: Options, planned: Vec<PlannedFault>) -> Self {
+        options.planned_faults = planned.iter().map(|fault| fault.id).collect();
+        Self {
+            judge: Judge::new(&header.claims, &header.expected, options),
+            latency: LatencyRecorder::new(RecorderOptions { settle_ns: SETTLE_NS }),
+            facts: RunFacts::new(planned),
+        }
+    }
+
+    /// Takes the next event.
+    pub fn observe(&mut self, event: &Event) {
+        self.judge.observe(event);
+        self.latency.observe(event);
+        self.facts.observe(event);
+    }
+
+    /// The record, without evidence yet; and what the latency files are written from.
+    pub fn conclude(self, header: Header, gates: &[LatencyGate]) -> (Run, LatencyRecorder) {
+        let mut run = Run::new(header, self.facts);
+        run.judgements = self.judge.finish();
+        run.latency = self.latency.summary();
+        run.gates = gates.iter().map(|gate| self.latency.judge(*gate)).collect();
+        (run, self.latency)
+    }
+}
+
+impl Session {
+    /// Makes the run folder and the history in it.
+    pub fn open(brief: Brief) -> Result<Self, SessionError> {
+        let folder = &brief.folder;
+        let failed = |path: &Path| {
+            let path = path.to_owned();
+            move |cause| SessionError::Folder { path, cause }
+        };
+        fs::create_dir_all(folder).map_err(failed(folder))?;
+        let plan = serde_json::to_vec_pretty(&*brief.plan).expect("a plan has no map keys but strings");
+        let path = folder.join("plan.json");
+        fs::write(&path, plan).map_err(failed(&path))?;
+        let path = folder.join("history.jsonl");
+        let file = File::create(&path).map_err(failed(&path))?;
+        let writer = HistoryWriter::new(file, &brief.header)
+            .map_err(|cause| SessionError::History { path: path.clone(), cause })?;
+        let judgement = Judging::new(&brief.header, brief.options.clone(), planned(&brief.plan));
+        let taps = Rc::new(RefCell::new(Taps { writer, since_flush: 0, judgement }));
+        Ok(Self { brief, taps })
+    }
+
+    /// A recorder whose events end up here.
+    pub fn recorder(&self) -> Recorder {
+        let taps = self.taps.clone();
+        let sink: Sink = Box::new(move |event| taps.borrow_mut().take(event));
+        Recorder::new(sink)
+    }
+
+    /// Judges what was seen, collects the evidence, and writes the run folder.
+    pub fn close(self, ended: &Ended) -> Result<Run, SessionError> {
+        let Ok(taps) = Rc::try_unwrap(self.taps).map(RefCell::into_inner) else {
+            unreachable!("the run is over: its recorder, which shared this, is gone with its tasks")
+        };
+        let path = self.brief.folder.join("history.jsonl");
+        let in_history = |cause| SessionError::History { path: path.clone(), cause };
+        let gates: Vec<LatencyGate> = self.brief.plan.expect.latency.iter().filter_map(gate).collect();
+        let (mut run, mut latency) = taps.judgement.conclude(self.brief.header.clone(), &gates);
+        match taps.writer.finish() {
+            Ok((summary, _)) => run.history_hash = Some(summary.hash),
+            Err(_) if matches!(ended, Ended::NotRecorded(_)) => {}
+            Err(cause) => return Err(in_history(cause)),
+        }
+        run.end = end(ended);
+        run.environment = environment();
+        if run.judgements.iter().any(|judgement| !judgement.findings.is_empty()) {
+            let file = File::open(&path).map_err(|cause| SessionError::Folder { path: path.clone(), cause })?;
+            let options = ReadOptions { accept_torn: true };
+            let reader = HistoryReader::open(BufReader::new(file), options).map_err(in_history)?;
+            explain(&mut run.judgements, &mut reader.map_while(Result::ok));
+        }
+        run.conclude();
+        write_folder(&self.brief.folder, &run, &mut latency)?;
+        Ok(run)
+    }
+}
+
+impl Taps {
+    fn take(&mut self, event: &Event) -> Result<(), String> {
+        self.judgement.observe(event);
+        self.writer.append(event).map_err(|error| error.to_string())?;
+        self.since_flush += 1;
+        let is_mark = matches!(event.what, What::Phase { phase } if phase != Phase::SetUp)
+            || matches!(event.what, What::FaultStarted { .. } | What::FaultEnded { .. } | What::Drained { .. });
+        if is_mark || self.since_flush >= FLUSH_EVENTS {
+            self.since_flush = 0;
+            self.writer.flush().map_err(|error| error.to_string())?;
+        }
+        Ok(())
+    }
+}
+
+/// Writes everything that follows from the history.
+pub fn write_folder(folder: &Path, run: &Run, latency: &mut LatencyRecorder) -> Result<(), SessionError> {
+    use avouch_reports::render::{Json, Junit, Markdown, Renderer};
+    let write = |name: &str, fill: &mut dyn FnMut(&mut dyn io::Write) -> io::Result<()>| {
+        let path = folder.join(name);
+        let filled = File::create(&path).and_then(|file| {
+            let mut out = BufWriter::new(file);
+            fill(&mut out)?;
+            io::Write::flush(&mut out)
+        });
+        filled.map_err(|cause| SessionError::Folder { path, cause })
+    };
+    write("run.json", &mut |out| Json.render(run, out))?;
+    write("junit.xml", &mut |out| Junit.render(run, out))?;
+    write("summary.md", &mut |out| Markdown.render(run, out))?;
+    write("latency.hlog", &mut |out| latency.write_hlog(out))?;
+    for stage in Stage::ALL {
+        let series = Series { stage, from: MeasuredFrom::Intended, window: Window::Outside };
+        if latency.total(series).is_empty() {
+            continue;
+        }
+        let name = format!("{}.hgrm", stage.name());
+        write(&name, &mut |out| write_hgrm(latency.total(series), out))?;
+    }
+    Ok(())
+}
+
+fn planned(plan: &Plan) -> Vec<PlannedFault> {
+    let one = |fault: &avouch_scenarios::plan::PlannedFault| PlannedFault {
+        id: fault.id,
+        kind: conductor::fault_kind(&fault.fault).to_owned(),
+        target: String::new(),
+    };
+    plan.faults.iter().map(one).collect()
+}
+
+fn gate(gate: &avouch_scenarios::plan::LatencyGate) -> Option<LatencyGate> {
+    Some(LatencyGate {
+        stage: Stage::from_name(&gate.stage)?,
+        percentile_milli: gate.percentile_milli,
+        at_most_us: gate.at_most_ns / 1_000,
+    })
+}
+
+fn end(ended: &Ended) -> End {
+    match ended {
+        Ended::Whole => End::Complete,
+        Ended::Interrupted => End::Interrupted,
+        Ended::TargetDied(why) => End::TargetFailed { why: why.clone() },
+        Ended::NoSetUp(why) => End::TargetFailed { why: format!("the set-up did not succeed in time: {why}") },
+        Ended::NotRecorded(why) => End::ToolFailed { why: why.clone() },
+    }
+}
+
+fn environment() -> std::collections::BTreeMap<String, String> {
+    let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    let cores = std::thread::available_parallelism().map_or(0, usize::from);
+    [
+        ("avouch".to_owned(), env!("CARGO_PKG_VERSION").to_owned()),
+        ("kernel".to_owned(), kernel.trim().to_owned()),
+        ("processors".to_owned(), cores.to_string()),
+    ]
+    .into()
+}
