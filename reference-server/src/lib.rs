@@ -10,6 +10,7 @@ pub mod disk;
 pub mod journal;
 pub mod listener;
 pub mod metrics;
+pub mod pause;
 pub mod run;
 pub mod serve;
 pub mod tls;

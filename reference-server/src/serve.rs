@@ -14,6 +14,7 @@ mod store;
 mod turn;
 
 use std::future::Future;
+use std::sync::Arc;
 use std::time::Duration;
 
 use avouch_engine::server::{Config, Stats};
@@ -24,6 +25,7 @@ use tokio_rustls::TlsAcceptor;
 use crate::journal::{Journal, JournalCounters, JournalError};
 use crate::listener::Listener;
 use crate::metrics::MetricsSource;
+use crate::pause::Gate;
 
 /// Events of all connections that wait for the engine's task.
 pub const INPUTS_MAX: usize = 1_024;
@@ -72,6 +74,8 @@ pub struct ServeOptions {
     pub tls: Option<TlsAcceptor>,
     /// Answers questions about what the server does.
     pub metrics: Option<MetricsSource>,
+    /// Lets the server stand still (simulations).
+    pub gate: Option<Arc<Gate>>,
 }
 
 impl ServeOptions {
@@ -86,6 +90,7 @@ impl ServeOptions {
             connections_max: CONNECTIONS_MAX_DEFAULT,
             tls: None,
             metrics: None,
+            gate: None,
         }
     }
 }

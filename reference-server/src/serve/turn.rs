@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::future::Future;
 use std::pin::{Pin, pin};
+use std::sync::Arc;
 
 use avouch_engine::ids::Time;
 use avouch_engine::journal::{Record, Recovered};
@@ -21,6 +22,7 @@ use super::{
 use crate::journal::{BATCH_BYTES_MAX, BATCH_RECORDS_MAX, approximate_bytes};
 use crate::listener::Listener;
 use crate::metrics::{MetricsSource, Shell as Numbers, Snapshot};
+use crate::pause::Gate;
 
 /// Frames of slack between the engine's limit of untaken frames and the channel that holds them.
 const UNTAKEN_SLACK: usize = 64;
@@ -41,6 +43,7 @@ pub(super) struct Shell {
     /// Proposals in the batch under way, and since when.
     committing: Option<(usize, Instant)>,
     metrics: Option<MetricsSource>,
+    gate: Option<Arc<Gate>>,
     numbers: Numbers,
 }
 
@@ -67,6 +70,7 @@ impl Shell {
             waiting: VecDeque::new(),
             committing: None,
             metrics: options.metrics,
+            gate: options.gate,
             numbers: Numbers::default(),
         })
     }
@@ -85,6 +89,9 @@ impl Shell {
         // A flood of connections must not starve those that are there, nor the other way round.
         let mut just_accepted = false;
         while !self.is_over(stop_at) {
+            if let Some(gate) = &self.gate {
+                gate.pass().await;
+            }
             let is_timed = self.rearm(timer.as_mut(), stop_at);
             let may_accept = stop_at.is_none() && !just_accepted;
             just_accepted = false;
