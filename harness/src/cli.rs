@@ -40,7 +40,7 @@ enum Command {
     /// Print a JSON Schema: of scenario files (for editors) or of results.
     Schema(schema::Args),
     /// Run the reference server.
-    Serve(serve::Args),
+    Serve(Box<serve::Args>),
 }
 
 const EXIT_CODES_HELP: &str = "Exit codes: 0 everything claimed held · 1 a guarantee was violated · 2 bad usage or \
@@ -83,6 +83,7 @@ impl Exit {
     }
 
     /// The one that outranks the other.
+    #[must_use]
     pub fn worse(self, other: Self) -> Self {
         let rank = |exit| match exit {
             Self::Pass => 0,
@@ -147,7 +148,7 @@ pub fn main() -> ExitCode {
         Command::Report(args) => report::report(&args, output),
         Command::List(args) => list::list(&args, output),
         Command::Schema(args) => schema::schema(&args, output),
-        Command::Serve(args) => serve::serve(args, output),
+        Command::Serve(args) => serve::serve(*args, output),
     };
     ExitCode::from(exit.code())
 }

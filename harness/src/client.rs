@@ -101,11 +101,14 @@ pub struct Shell<C: Connector> {
     abandoned: VecDeque<WebSocketStream<C::Stream>>,
 }
 
+/// A connection in the making.
+type Dial<S> = Pin<Box<dyn Future<Output = io::Result<WebSocketStream<S>>>>>;
+
 /// The transport's state.
 enum Wire<S> {
     Down,
-    Connecting(Pin<Box<dyn Future<Output = io::Result<WebSocketStream<S>>>>>),
-    Up { socket: WebSocketStream<S>, dirty: bool },
+    Connecting(Dial<S>),
+    Up { socket: Box<WebSocketStream<S>>, dirty: bool },
 }
 
 enum Event {
@@ -182,7 +185,7 @@ impl<C: Connector> Shell<C> {
         self.status.set_up.set(self.device.is_set_up_done());
     }
 
-    fn dial(&self) -> Pin<Box<dyn Future<Output = io::Result<WebSocketStream<C::Stream>>>>> {
+    fn dial(&self) -> Dial<C::Stream> {
         let stream = self.connector.connect();
         Box::pin(async move {
             let handshake = async {
@@ -202,7 +205,7 @@ impl<C: Connector> Shell<C> {
     fn close(&mut self) {
         if let Wire::Up { socket, .. } = std::mem::replace(&mut self.wire, Wire::Down) {
             let frames = std::mem::take(&mut self.outgoing);
-            tokio::task::spawn_local(say_goodbye(socket, frames));
+            tokio::task::spawn_local(say_goodbye(*socket, frames));
         }
         self.hang_up();
     }
@@ -215,7 +218,7 @@ impl<C: Connector> Shell<C> {
     fn take_over(&mut self, now_ns: u64) {
         if let Wire::Up { socket, .. } = std::mem::replace(&mut self.wire, Wire::Down) {
             self.outgoing.clear();
-            self.abandoned.push_back(socket);
+            self.abandoned.push_back(*socket);
             if self.abandoned.len() > ABANDONED_MAX {
                 self.abandoned.pop_front();
             }
@@ -268,7 +271,7 @@ fn poll_wire<S: AsyncRead + AsyncWrite + Unpin>(
         Wire::Down => Poll::Pending,
         Wire::Connecting(dial) => Poll::Ready(match ready!(dial.as_mut().poll(context)) {
             Ok(socket) => {
-                *wire = Wire::Up { socket, dirty: false };
+                *wire = Wire::Up { socket: Box::new(socket), dirty: false };
                 Event::Up
             }
             Err(_) => Event::Down,
@@ -278,7 +281,7 @@ fn poll_wire<S: AsyncRead + AsyncWrite + Unpin>(
                 return Poll::Ready(Event::Down);
             }
             loop {
-                return Poll::Ready(match ready!(Pin::new(&mut *socket).poll_next(context)) {
+                return Poll::Ready(match ready!(Pin::new(&mut **socket).poll_next(context)) {
                     Some(Ok(Message::Binary(frame))) => Event::Frame(frame),
                     Some(Ok(Message::Close(_)) | Err(_)) | None => Event::Down,
                     Some(Ok(_)) => continue,

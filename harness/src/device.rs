@@ -141,7 +141,10 @@ impl Device {
     /// The time that was asked for has come.
     pub fn timeout(&mut self, now_ns: u64) {
         self.adapter.handle(now_ns, Input::Timeout);
-        while let Some((_, conversation, up_to)) = self.reads_due.pop_front_if(|due| due.0 <= now_ns) {
+        while let Some(&(due_ns, conversation, up_to)) = self.reads_due.front()
+            && due_ns <= now_ns
+        {
+            self.reads_due.pop_front();
             self.mark_read(now_ns, conversation, up_to);
         }
         if self.consume_due_ns.is_some_and(|due| due <= now_ns) {

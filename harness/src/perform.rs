@@ -1,5 +1,6 @@
 //! Performs one run of the reference server in the world that was asked for.
 
+use std::fmt::Write as _;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -13,7 +14,6 @@ use avouch_reports::run::Run;
 use avouch_scenarios::keyed::{self, Purpose};
 use avouch_scenarios::plan::{ClientVerb, Expect, Fault, Plan, When};
 use avouch_server::config::Settings;
-use bytes::Bytes;
 
 use crate::adapter::Adapter;
 use crate::adapter::reference::{self, Identity, Reference};
@@ -105,15 +105,21 @@ pub fn check_plan(plan: &Plan) -> Result<(), String> {
     Ok(())
 }
 
-/// The reference server's settings that a plan asks for; the same keys as in its configuration file.
-pub fn server_settings(plan: &Plan) -> Result<Settings, String> {
+/// The reference server's configuration file for a plan: the plan's settings and the runs' secret.
+pub fn server_settings_text(plan: &Plan) -> String {
     let mut text = format!("secret = {SECRET:?}\n");
     for (key, value) in &plan.cluster.settings {
         let is_plain = value.parse::<u64>().is_ok() || value == "true" || value == "false";
         let value = if is_plain { value.clone() } else { format!("{value:?}") };
-        text.push_str(&format!("{key} = {value}\n"));
+        let _ = writeln!(text, "{key} = {value}");
     }
-    let wrong = |why: &dyn std::fmt::Display| format!("[cluster] has a setting that the server refuses: {why}");
+    text
+}
+
+fn server_settings(plan: &Plan) -> Result<Settings, String> {
+    let text = server_settings_text(plan);
+    let wrong =
+        |why: &dyn std::fmt::Display| format!("[cluster] has a setting that the server refuses: {why}");
     let settings: Settings = toml::from_str(&text).map_err(|error| wrong(&error))?;
     settings.resolve().map_err(|error| wrong(&error))?;
     Ok(settings)
@@ -121,7 +127,8 @@ pub fn server_settings(plan: &Plan) -> Result<Settings, String> {
 
 /// The engine's part of them, for a plan that was checked.
 pub fn server_config(plan: &Plan) -> avouch_engine::server::Config {
-    let settings = server_settings(plan).and_then(|settings| settings.resolve().map_err(|error| error.to_string()));
+    let settings =
+        server_settings(plan).and_then(|settings| settings.resolve().map_err(|error| error.to_string()));
     settings.expect("`check_plan` refused plans with such settings").engine
 }
 
@@ -129,7 +136,8 @@ pub fn server_config(plan: &Plan) -> avouch_engine::server::Config {
 pub fn on_own_thread(task: Task) -> Result<Run, String> {
     let name = task.plan.scenario.clone();
     let thread = thread::Builder::new().stack_size(STACK_BYTES).name(name.clone());
-    let running = thread.spawn(move || perform(task)).map_err(|error| format!("{name}: no thread: {error}"))?;
+    let running =
+        thread.spawn(move || perform(task)).map_err(|error| format!("{name}: no thread: {error}"))?;
     running.join().unwrap_or_else(|_| Err(format!("{name}: the tool panicked; this is a bug of avouch")))
 }
 
@@ -143,7 +151,7 @@ fn perform(task: Task) -> Result<Run, String> {
     let session = Session::open(brief).map_err(|error| failed(error.to_string()))?;
     let ended = match world {
         World::Sim => in_simulation(&plan, &session),
-        World::Live => { let _ = &folder; Ended::TargetDied("no".into()) },
+        World::Live => crate::world::live::perform(&plan, &session, &folder),
     };
     session.close(&ended).map_err(|error| failed(error.to_string()))
 }
@@ -203,7 +211,7 @@ pub fn installer(plan: Rc<Plan>) -> Installer {
             let token = auth::token(SECRET.as_bytes(), key, TOKEN_EXPIRY_MS);
             let seed = keyed::draw(plan.seed, CLIENT, &[u64::from(device), u64::from(installation)]);
             let salt = payload::salt(plan.seed);
-            let identity = Identity { user: planned.user, device, token: Bytes::from(token), salt, seed };
+            let identity = Identity { user: planned.user, device, token, salt, seed };
             let consume_window = takes_time(&plan, device).then_some(CONSUME_WINDOW);
             Box::new(Reference::new(identity, Config { consume_window, ..Config::default() }))
         })

@@ -9,7 +9,9 @@ use std::io::{self, BufReader, BufWriter};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
-use avouch_reports::history::{Event, Header, HistoryError, HistoryReader, HistoryWriter, Phase, ReadOptions, What};
+use avouch_reports::history::{
+    Event, Header, HistoryError, HistoryReader, HistoryWriter, Phase, ReadOptions, What,
+};
 use avouch_reports::latency::{
     From as MeasuredFrom, LatencyGate, LatencyRecorder, RecorderOptions, Series, Stage, Window, write_hgrm,
 };
@@ -152,7 +154,8 @@ impl Session {
         run.end = end(ended);
         run.environment = environment();
         if run.judgements.iter().any(|judgement| !judgement.findings.is_empty()) {
-            let file = File::open(&path).map_err(|cause| SessionError::Folder { path: path.clone(), cause })?;
+            let file =
+                File::open(&path).map_err(|cause| SessionError::Folder { path: path.clone(), cause })?;
             let options = ReadOptions { accept_torn: true };
             let reader = HistoryReader::open(BufReader::new(file), options).map_err(in_history)?;
             explain(&mut run.judgements, &mut reader.map_while(Result::ok));
@@ -169,7 +172,10 @@ impl Taps {
         self.writer.append(event).map_err(|error| error.to_string())?;
         self.since_flush += 1;
         let is_mark = matches!(event.what, What::Phase { phase } if phase != Phase::SetUp)
-            || matches!(event.what, What::FaultStarted { .. } | What::FaultEnded { .. } | What::Drained { .. });
+            || matches!(
+                event.what,
+                What::FaultStarted { .. } | What::FaultEnded { .. } | What::Drained { .. }
+            );
         if is_mark || self.since_flush >= FLUSH_EVENTS {
             self.since_flush = 0;
             self.writer.flush().map_err(|error| error.to_string())?;
@@ -227,7 +233,9 @@ fn end(ended: &Ended) -> End {
         Ended::Whole => End::Complete,
         Ended::Interrupted => End::Interrupted,
         Ended::TargetDied(why) => End::TargetFailed { why: why.clone() },
-        Ended::NoSetUp(why) => End::TargetFailed { why: format!("the set-up did not succeed in time: {why}") },
+        Ended::NoSetUp(why) => {
+            End::TargetFailed { why: format!("the set-up did not succeed in time: {why}") }
+        }
         Ended::NotRecorded(why) => End::ToolFailed { why: why.clone() },
     }
 }

@@ -65,6 +65,10 @@ pub struct Reference {
     ids: BTreeMap<Message, MessageId>,
     receipts: BTreeMap<(ConversationId, DeviceKey), (u64, u64)>,
     pending: Option<Effect>,
+    /// Somebody wished to connect. Before that a device is only a box, and what it is told waits in the engine.
+    is_started: bool,
+    /// The transport is connected: a wish to connect is fulfilled already.
+    is_up: bool,
 }
 
 impl Reference {
@@ -80,6 +84,8 @@ impl Reference {
             ids: BTreeMap::new(),
             receipts: BTreeMap::new(),
             pending: None,
+            is_started: false,
+            is_up: false,
         }
     }
 
@@ -250,6 +256,17 @@ impl Reference {
 
 impl Adapter for Reference {
     fn handle(&mut self, now_ns: u64, input: Input) {
+        if !self.is_started && matches!(input, Input::Wish(Wish::Connect)) {
+            // The engine asks for its first connection by itself; it was held back until now.
+            self.is_started = true;
+            return;
+        }
+        match input {
+            Input::Connected => self.is_up = true,
+            Input::Disconnected | Input::Wish(Wish::Disconnect) => self.is_up = false,
+            Input::Wish(Wish::Connect) if self.is_up => return,
+            _ => {}
+        }
         let input = match input {
             Input::Connected => EngineInput::Connected,
             Input::Received(bytes) => EngineInput::Received(bytes),
@@ -267,11 +284,14 @@ impl Adapter for Reference {
         if let Some(effect) = self.pending.take() {
             return Some(effect);
         }
-        loop {
+        while self.is_started {
             match self.client.poll_effect()? {
                 EngineEffect::Connect => return Some(Effect::Connect),
                 EngineEffect::Transmit(bytes) => return Some(Effect::Transmit(bytes)),
-                EngineEffect::Disconnect => return Some(Effect::Disconnect),
+                EngineEffect::Disconnect => {
+                    self.is_up = false;
+                    return Some(Effect::Disconnect);
+                }
                 EngineEffect::Observe(observation) => {
                     if let Some(what) = self.saw(observation) {
                         return Some(Effect::Saw(what));
@@ -279,10 +299,11 @@ impl Adapter for Reference {
                 }
             }
         }
+        None
     }
 
     fn next_timeout_ns(&self) -> Option<u64> {
-        self.client.next_timeout().map(|time| time.0)
+        self.client.next_timeout().filter(|_| self.is_started).map(|time| time.0)
     }
 
     fn is_idle(&self) -> bool {

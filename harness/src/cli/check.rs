@@ -54,7 +54,8 @@ pub(super) fn check(args: &Args, output: Output) -> Exit {
 
 fn open(args: &Args) -> Result<HistoryReader<BufReader<File>>, String> {
     let file = File::open(&args.history).map_err(|error: io::Error| error.to_string())?;
-    HistoryReader::open(BufReader::new(file), ReadOptions { accept_torn: true }).map_err(|error| error.to_string())
+    HistoryReader::open(BufReader::new(file), ReadOptions { accept_torn: true })
+        .map_err(|error| error.to_string())
 }
 
 /// A history of the reference server is read by its promises; one of another by the defaults, which excuse.

@@ -96,7 +96,10 @@ pub fn faults() -> Table {
     let row = |kind: &avouch_scenarios::FaultKind| {
         vec![format!("`{}`", kind.name), kind.on.to_owned(), kind.about.to_owned(), code(kind.example)]
     };
-    Table { head: vec!["fault", "on", "what happens", "example"], rows: FAULT_KINDS.iter().map(row).collect() }
+    Table {
+        head: vec!["fault", "on", "what happens", "example"],
+        rows: FAULT_KINDS.iter().map(row).collect(),
+    }
 }
 
 fn code(example: &str) -> String {

@@ -80,7 +80,7 @@ pub(super) fn run(args: &Args, output: Output) -> Exit {
         WorldName::Sim => thread::available_parallelism().map_or(1, usize::from),
         WorldName::Live => 1,
     });
-    let runs = perform_all(tasks, jobs.max(1), output);
+    let runs = perform_all(&tasks, jobs.max(1), output);
     report(args, runs, output)
 }
 
@@ -170,9 +170,10 @@ fn tasks(args: &Args, scenarios: &[Loaded]) -> Result<Vec<Task>, String> {
     let mut tasks = Vec::new();
     for loaded in scenarios {
         for seed in args.seed..args.seed.saturating_add(args.seeds) {
-            let plan = loaded.scenario.plan(&loaded.name, seed).map_err(|error| {
-                format!("{}: {error}", loaded.path.display())
-            })?;
+            let plan = loaded
+                .scenario
+                .plan(&loaded.name, seed)
+                .map_err(|error| format!("{}: {error}", loaded.path.display()))?;
             tasks.push(task(args, world, loaded, plan)?);
         }
     }
@@ -204,7 +205,7 @@ fn print_plans(tasks: &[Task], output: Output) -> Exit {
 }
 
 /// Performs all tasks, several at once, each on a thread of its own; the results are in the tasks' order.
-fn perform_all(tasks: Vec<Task>, jobs: usize, output: Output) -> Vec<Result<Run, String>> {
+fn perform_all(tasks: &[Task], jobs: usize, output: Output) -> Vec<Result<Run, String>> {
     let total = tasks.len();
     let next = AtomicUsize::new(0);
     let results: Mutex<Vec<Option<Result<Run, String>>>> = Mutex::new((0..total).map(|_| None).collect());
@@ -213,7 +214,11 @@ fn perform_all(tasks: Vec<Task>, jobs: usize, output: Output) -> Vec<Result<Run,
         for _ in 0..jobs.min(total) {
             scope.spawn(|| {
                 while let Some(task) = tasks.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    output.progress(format!("[{}/{total}] {}", done.load(Ordering::Relaxed), task.plan.scenario));
+                    output.progress(format!(
+                        "[{}/{total}] {}",
+                        done.load(Ordering::Relaxed),
+                        task.plan.scenario
+                    ));
                     let result = perform::on_own_thread(task.clone());
                     let number = done.fetch_add(1, Ordering::Relaxed) + 1;
                     tell(number, total, task, &result, output);

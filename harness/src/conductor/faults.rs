@@ -1,6 +1,7 @@
 //! Carries planned faults out: each is a task that waits for its moment, begins, lasts and is undone.
 
 use std::cell::Cell;
+use std::fmt::Write as _;
 use std::rc::Rc;
 
 use avouch_reports::history::What;
@@ -139,7 +140,7 @@ async fn node<W: World>(stage: &Stage<W>, fault: &PlannedFault, node: &NodeFault
             return;
         }
         Err(OrderError::Failed(why)) => {
-            stage.record(What::Note { text: format!("fault {}: {why}", fault.id) })
+            stage.record(What::Note { text: format!("fault {}: {why}", fault.id) });
         }
         Ok(_) => {}
     }
@@ -182,14 +183,20 @@ async fn client<W: World>(stage: &Stage<W>, fault: &PlannedFault, client: &Clien
     let (connected, sessions) = there(stage, devices);
     let evidence = match client.verb {
         ClientVerb::Offline => {
-            devices.iter().for_each(|device| stage.order_do(*device, Do::Disconnect));
+            for device in devices {
+                stage.order_do(*device, Do::Disconnect);
+            }
             last(stage, fault.for_ns).await;
-            devices.iter().for_each(|device| stage.order_do(*device, Do::Connect));
+            for device in devices {
+                stage.order_do(*device, Do::Connect);
+            }
             evidence(connected, "devices were connected and left")
         }
         ClientVerb::Takeover => {
             let before = stage.takeovers(devices);
-            devices.iter().for_each(|device| stage.post(*device, Letter::TakeOver));
+            for device in devices {
+                stage.post(*device, Letter::TakeOver);
+            }
             last(stage, fault.for_ns.or(Some(TAKEOVER_NS))).await;
             evidence(
                 u64::from(stage.takeovers(devices) - before),
@@ -197,8 +204,12 @@ async fn client<W: World>(stage: &Stage<W>, fault: &PlannedFault, client: &Clien
             )
         }
         ClientVerb::ReconnectStorm => {
-            devices.iter().for_each(|device| stage.order_do(*device, Do::Disconnect));
-            devices.iter().for_each(|device| stage.order_do(*device, Do::Connect));
+            for device in devices {
+                stage.order_do(*device, Do::Disconnect);
+            }
+            for device in devices {
+                stage.order_do(*device, Do::Connect);
+            }
             last(stage, fault.for_ns.or(Some(STORM_NS))).await;
             evidence(there(stage, devices).1 - sessions, "new sessions")
         }
@@ -248,7 +259,7 @@ fn names<W: World>(stage: &Stage<W>, devices: &[u32]) -> String {
     let named = devices.iter().take(4).map(|device| stage.plan.devices[*device as usize].name.as_str());
     let mut text = named.collect::<Vec<_>>().join(", ");
     if devices.len() > 4 {
-        text.push_str(&format!(" and {} more", devices.len() - 4));
+        let _ = write!(text, " and {} more", devices.len() - 4);
     }
     text
 }

@@ -1,6 +1,8 @@
 //! The seam to a world: where nodes, links and clocks are. The conductor knows no more of it than this.
 
+pub mod live;
 pub mod news;
+pub mod process;
 pub mod proxy;
 pub mod sim;
 

@@ -55,7 +55,9 @@ impl News {
             ),
             Happened::Fault(Event::Triggered { fault, .. }) => return Some(Triggered { fault }),
             Happened::Closed { unparsed_bytes, .. } if unparsed_bytes > 0 => {
-                note(format!("{unparsed_bytes} bytes of device {device} were not understood; frame faults could not see them"));
+                note(format!(
+                    "{unparsed_bytes} bytes of device {device} were not understood; frame faults could not see them"
+                ));
             }
             Happened::Failed { why } => self.recorder.fail(why),
             Happened::Fault(Event::Expired { .. })

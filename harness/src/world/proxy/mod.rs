@@ -104,6 +104,13 @@ impl Proxy {
         self.lines().for_each(|line| line.set(fault, active));
     }
 
+    /// A fault begins or ends on the link of one device.
+    pub fn set_fault_on(&self, fault: u32, device: u32, active: bool) {
+        if let Some((_, line)) = self.lines.get(&device) {
+            line.set(fault, active);
+        }
+    }
+
     /// Every fault ends.
     pub fn heal(&self) {
         self.lines().for_each(|line| line.heal());

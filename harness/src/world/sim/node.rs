@@ -98,7 +98,8 @@ impl Node {
     }
 
     async fn serve(&self) -> Result<(), String> {
-        let journal = Journal::open(&self.disk, JournalOptions::default()).map_err(|error| error.to_string())?;
+        let journal =
+            Journal::open(&self.disk, JournalOptions::default()).map_err(|error| error.to_string())?;
         let listener = turmoil::net::TcpListener::bind((std::net::Ipv4Addr::UNSPECIFIED, PORT)).await;
         let listener = Simulated(listener.map_err(|error| error.to_string())?);
         let mut options = ServeOptions::new(self.config.clone(), journal);
@@ -113,7 +114,9 @@ impl Node {
         let stop = self.stop.borrow().clone();
         self.state.set(State::Up);
         self.tell("ready");
-        serve(listener, options, async move { stop.wait().await }).await.map_err(|error| error.to_string())?;
+        serve(listener, options, async move { stop.wait().await })
+            .await
+            .map_err(|error| error.to_string())?;
         self.tell("stopped");
         Ok(())
     }
@@ -202,7 +205,9 @@ impl Node {
                 format!("the wall clock is {by_ms} ms off")
             }
             NodeOrder::Isolate(_) => {
-                return Err(OrderError::NotHere("the reference server has one node, which no other can be cut off from".to_owned()));
+                return Err(OrderError::NotHere(
+                    "the reference server has one node, which no other can be cut off from".to_owned(),
+                ));
             }
             NodeOrder::Kill | NodeOrder::LosePower | NodeOrder::Stop | NodeOrder::Start => {
                 return Err(OrderError::Failed("the simulation itself switches nodes".to_owned()));

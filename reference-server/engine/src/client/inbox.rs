@@ -36,12 +36,24 @@ impl Client {
                 self.stats.deferred += 1;
                 return;
             }
+            let redelivered = self.flag_of_held(conversation, &entry).unwrap_or(redelivered);
             self.deliver(conversation, Offered { prev, entry, redelivered });
         } else if prev > state.cursor {
             self.hold(conversation, Offered { prev, entry, redelivered });
         } else {
             self.stats.misfits += 1;
         }
+    }
+
+    /// The flag of the copy that came first and was held back: the application gets that one, whichever copy filled
+    /// the gap before it.
+    fn flag_of_held(&mut self, conversation: ConversationId, entry: &Entry) -> Option<bool> {
+        let state = self.conversations.get_mut(&conversation)?;
+        let held = state.held.get(&entry.seq).filter(|held| held.entry == *entry)?.redelivered;
+        state.held.remove(&entry.seq);
+        self.held_entries -= 1;
+        self.held_bytes -= entry_bytes(entry);
+        Some(held)
     }
 
     fn is_consumer_full(&self) -> bool {
