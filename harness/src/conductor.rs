@@ -72,6 +72,7 @@ async fn play<W: World + 'static>(stage: &Rc<Stage<W>>) -> Result<(), Ended> {
     stage.enter(Phase::Chaos);
     stage.mark_chaos();
     stage.world.arm_links();
+    newcomers(stage);
     let faults = faults::start_all(stage);
     workload(stage).await;
 
@@ -146,6 +147,18 @@ fn make_conversation<W: World + 'static>(stage: &Stage<W>, number: u32) {
             removed: Vec::new(),
         };
         stage.post(maker, Letter::Order(Order::SetUp(change)));
+    }
+}
+
+/// Devices that first connect while the workload goes on.
+fn newcomers<W: World + 'static>(stage: &Rc<Stage<W>>) {
+    for (number, device) in stage.plan.devices.iter().enumerate() {
+        let Some(at_ns) = device.connects_at_ns else { continue };
+        let newcomer = stage.clone();
+        stage.world.spawn_here(Box::pin(async move {
+            newcomer.sleep_until_or(newcomer.chaos_begun_ns() + at_ns, &newcomer.heal).await;
+            newcomer.order_do(number as u32, Do::Connect);
+        }));
     }
 }
 

@@ -33,6 +33,9 @@ pub const TOKEN_EXPIRY_MS: u64 = 4_102_444_800_000;
 /// Deliveries that an application which takes its time has in hand at most.
 const CONSUME_WINDOW: usize = 16;
 
+/// Ids of an installation: more than it can ever use.
+const INSTALLATION_BITS: u32 = 40;
+
 const CLIENT: Purpose = Purpose::named("client");
 
 /// Where a plan is carried out.
@@ -181,7 +184,11 @@ fn brief(task: Task) -> Brief {
         started: None,
         notes: Vec::new(),
     };
-    let options = Options { recovers_within_ns: *recovers_within_ns, ..Options::reference() };
+    let options = Options {
+        recovers_within_ns: *recovers_within_ns,
+        receipt_members_max: avouch_engine::limits::RECEIPT_MEMBERS_MAX as u32,
+        ..Options::reference()
+    };
     Brief { plan: Rc::new(task.plan), header, options, folder: task.folder }
 }
 
@@ -211,7 +218,8 @@ pub fn installer(plan: Rc<Plan>) -> Installer {
             let token = auth::token(SECRET.as_bytes(), key, TOKEN_EXPIRY_MS);
             let seed = keyed::draw(plan.seed, CLIENT, &[u64::from(device), u64::from(installation)]);
             let salt = payload::salt(plan.seed);
-            let identity = Identity { user: planned.user, device, token, salt, seed };
+            let first_id = u64::from(installation) << INSTALLATION_BITS;
+            let identity = Identity { user: planned.user, device, token, salt, seed, first_id };
             let consume_window = takes_time(&plan, device).then_some(CONSUME_WINDOW);
             Box::new(Reference::new(identity, Config { consume_window, ..Config::default() }))
         })

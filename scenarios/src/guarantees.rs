@@ -7,7 +7,7 @@ use crate::names::nearest_hint;
 use crate::units::{Complaint, Unit, unit};
 
 /// Every guarantee: id and promise in one line.
-pub const GUARANTEES: [(&str, &str); 26] = [
+pub const GUARANTEES: [(&str, &str); 27] = [
     ("no-loss", "every acked message reaches every eligible device"),
     ("no-duplicates", "each device is given each message once"),
     ("no-phantoms", "only what was sent arrives"),
@@ -31,7 +31,8 @@ pub const GUARANTEES: [(&str, &str); 26] = [
     ("monotonic-reads", "what a page of history has shown does not vanish or move"),
     ("history-agrees", "once quiet, every device reads the same history"),
     ("membership-boundary", "members at commit time get it, nobody after removal"),
-    ("durable-ack", "what was acked survives kill and power loss"),
+    ("durable-ack", "what was acked survives the death of the process"),
+    ("durable-ack-power", "what was acked survives a loss of power"),
     ("chain-valid", "nothing was rewritten or left out"),
     ("send-live", "after the heal every send is answered"),
 ];

@@ -54,6 +54,8 @@ pub struct Identity {
     pub salt: u32,
     /// Feeds jitter and the installation's number.
     pub seed: u64,
+    /// Message ids of this installation come after this one: they rise per device, over all its installations.
+    pub first_id: u64,
 }
 
 /// One device's side of the reference protocol.
@@ -77,9 +79,9 @@ impl Reference {
         let key = device_key(identity.user, identity.device);
         let client = Client::new(config, key, identity.token.clone(), identity.seed);
         Self {
-            identity,
             client,
-            next_id: 0,
+            next_id: identity.first_id,
+            identity,
             messages: BTreeMap::new(),
             ids: BTreeMap::new(),
             receipts: BTreeMap::new(),

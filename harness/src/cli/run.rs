@@ -62,7 +62,8 @@ pub(super) fn run(args: &Args, output: Output) -> Exit {
     let scenarios = match find(&args.paths).and_then(|files| load(&files)) {
         Ok(scenarios) => scenarios,
         Err(words) => {
-            output.error(words);
+            // Diagnostics of scenario files carry their own label.
+            output.error(words.strip_prefix("error: ").unwrap_or(&words));
             return Exit::Usage;
         }
     };

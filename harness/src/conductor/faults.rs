@@ -144,14 +144,14 @@ async fn node<W: World>(stage: &Stage<W>, fault: &PlannedFault, node: &NodeFault
         }
         Ok(_) => {}
     }
-    for device in 0..stage.plan.devices.len() as u32 {
-        stage.world.set_link_fault(fault.id, device, false); // a frame that waited for this may pass
-    }
     last(stage, lasts_ns).await;
     // Undone also when it failed to begin: half an injection must not stay.
     let undone = stage.world.order(number, undo).await;
     if let Err(why) = &undone {
         stage.record(What::Note { text: format!("fault {} could not be undone: {why}", fault.id) });
+    }
+    for device in 0..stage.plan.devices.len() as u32 {
+        stage.world.set_link_fault(fault.id, device, false); // a frame that waited for this node may pass
     }
     ended(stage, fault, [begun, undone].into_iter().flatten().collect::<Vec<_>>().join("; "));
 }

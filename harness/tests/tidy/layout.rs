@@ -14,8 +14,6 @@ const TEST_LINES_MAX: usize = 1_000;
 const LONG_FILES: &[(&str, usize)] = &[
     ("scenarios/src/plan.rs", 454), // The whole vocabulary at one place: types and their meaning, no code.
     ("reports/src/history/event.rs", 408), // The same for histories.
-    // Every frame of the protocol at one place: types and their meaning, no code.
-    ("reference-server/engine/src/codec/mod.rs", 447),
 ];
 
 #[test]
