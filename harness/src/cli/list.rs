@@ -124,3 +124,41 @@ pub fn exit_codes() -> Table {
     let row = |(exit, meaning): &(Exit, &str)| vec![exit.code().to_string(), (*meaning).to_owned()];
     Table { head: vec!["code", "meaning"], rows: Exit::ALL.iter().map(row).collect() }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn documents_hold_the_tables_that_the_code_prints() {
+        let readme = include_str!("../../../README.md");
+        let chinese = include_str!("../../../README.zh-CN.md");
+        let page = include_str!("../../../docs/faults.md");
+        for (name, page, table) in [
+            ("README.md: guarantees", readme, guarantees()),
+            ("README.md: exit codes", readme, exit_codes()),
+            ("docs/faults.md: faults", page, faults()),
+            ("docs/faults.md: profiles", page, profiles()),
+        ] {
+            assert!(
+                page.contains(&table.markdown()),
+                "{name}: print it again with `avouch list … --markdown`"
+            );
+        }
+        for guarantee in GUARANTEES {
+            let id = format!("`{}`", guarantee.id);
+            assert!(chinese.contains(&id), "README.zh-CN.md does not know {id}");
+        }
+    }
+
+    #[test]
+    fn scenarios_and_checkers_know_the_same_guarantees() {
+        let mut known: Vec<&str> =
+            avouch_scenarios::guarantees::GUARANTEES.iter().map(|(id, _)| *id).collect();
+        known.push(avouch_scenarios::guarantees::RECOVERS_WITHIN.0);
+        known.sort_unstable();
+        let mut judged: Vec<&str> = GUARANTEES.iter().map(|guarantee| guarantee.id).collect();
+        judged.sort_unstable();
+        assert_eq!(known, judged);
+    }
+}

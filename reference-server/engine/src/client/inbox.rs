@@ -33,7 +33,9 @@ impl Client {
             self.ack_soon(conversation);
         } else if prev == state.cursor {
             if self.is_consumer_full() {
+                // It waits here for the application instead of being asked for again.
                 self.stats.deferred += 1;
+                self.hold(conversation, Offered { prev, entry, redelivered });
                 return;
             }
             let redelivered = self.flag_of_held(conversation, &entry).unwrap_or(redelivered);
@@ -91,7 +93,7 @@ impl Client {
             return;
         };
         if full {
-            self.stats.deferred += 1;
+            self.stats.overflowed += 1;
         } else if let std::collections::btree_map::Entry::Vacant(slot) = state.held.entry(offered.entry.seq) {
             slot.insert(offered);
             self.held_entries += 1;
@@ -130,7 +132,9 @@ impl Client {
         let Some(state) = self.conversations.get_mut(&conversation) else {
             return;
         };
-        let (after, held) = (state.cursor, state.held.first_key_value().map(|(seq, _)| *seq));
+        let after = state.cursor;
+        // What only waits for the application is no gap.
+        let held = state.held.first_key_value().filter(|(_, first)| first.prev > after).map(|(seq, _)| *seq);
         match held {
             Some(before) if !state.gap => {
                 state.gap = true;
@@ -172,6 +176,16 @@ impl Client {
             let Some(conversation) = self.behind.pop_first() else {
                 return;
             };
+            self.apply_held(conversation);
+            let is_behind =
+                self.conversations.get(&conversation).is_some_and(|state| state.head > state.cursor);
+            if is_behind && self.is_consumer_full() {
+                self.behind.insert(conversation);
+                return;
+            }
+            if !is_behind {
+                continue;
+            }
             let after = self.cursor(conversation);
             self.request_next += 1;
             let request = self.request_next;

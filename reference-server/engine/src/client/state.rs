@@ -78,8 +78,10 @@ pub struct Stats {
     pub gaps: u64,
     /// Catch-up pages asked for.
     pub pulls: u64,
-    /// Entries dropped because too many were held or not consumed; they are fetched later.
+    /// Entries that waited because the application had its hands full.
     pub deferred: u64,
+    /// Entries that there was no room to hold; they are asked for again.
+    pub overflowed: u64,
     /// Entries whose predecessor does not fit the cursor, ignored.
     pub misfits: u64,
     /// Chain mismatches.
