@@ -117,6 +117,7 @@ impl Link {
     pub fn set(&mut self, now_ns: u64, fault: u32, active: bool) {
         self.tick(now_ns);
         if !active {
+            self.rules.retire(fault);
             for connection in self.connections.values_mut() {
                 for lane in &mut connection.lanes {
                     lane.node_hold = lane.node_hold.filter(|hold| hold.fault != fault);

@@ -12,7 +12,7 @@ use avouch_engine::client::Config;
 use avouch_reports::history::Header;
 use avouch_reports::run::Run;
 use avouch_scenarios::keyed::{self, Purpose};
-use avouch_scenarios::plan::{ClientVerb, Expect, Fault, Plan, When};
+use avouch_scenarios::plan::{ClientVerb, Expect, Fault, Plan, PlannedFault, When};
 use avouch_server::config::Settings;
 
 use crate::adapter::Adapter;
@@ -78,6 +78,16 @@ pub fn read_bounded(path: &Path, bytes_max: usize) -> io::Result<String> {
         return Err(io::Error::other(format!("longer than {bytes_max} bytes")));
     }
     Ok(text)
+}
+
+/// Why a plan makes no sense in a world: it has faults, and this world can carry out none of them.
+pub fn why_not(plan: &Plan, world: World) -> Option<&'static str> {
+    let lacking = |fault: &PlannedFault| match world {
+        World::Sim => None,
+        World::Live => crate::world::live::lacks(&fault.fault),
+    };
+    let first = lacking(plan.faults.first()?)?;
+    plan.faults.iter().all(|fault| lacking(fault).is_some()).then_some(first)
 }
 
 /// Whether this protocol has what the plan names.

@@ -45,6 +45,9 @@ pub(super) struct Args {
     /// Print the plans that the scenarios and the seed give, as JSON, and run nothing
     #[arg(long)]
     print_plan: bool,
+    /// Do not judge latency: on a shared machine it says more about the machine than about the server
+    #[arg(long)]
+    no_gates: bool,
     /// Runs at once [default: one per processor in sim, one in live]
     #[arg(long)]
     jobs: Option<usize>,
@@ -76,6 +79,11 @@ pub(super) fn run(args: &Args, output: Output) -> Exit {
     };
     if args.print_plan {
         return print_plans(&tasks, output);
+    }
+    let tasks = without_senseless(tasks, output);
+    if tasks.is_empty() {
+        output.error("nothing of this can be carried out in this world");
+        return Exit::Inconclusive;
     }
     let jobs = args.jobs.unwrap_or(match args.world {
         WorldName::Sim => thread::available_parallelism().map_or(1, usize::from),
@@ -181,12 +189,27 @@ fn tasks(args: &Args, scenarios: &[Loaded]) -> Result<Vec<Task>, String> {
     Ok(tasks)
 }
 
-fn task(args: &Args, world: World, loaded: &Loaded, plan: Plan) -> Result<Task, String> {
+fn task(args: &Args, world: World, loaded: &Loaded, mut plan: Plan) -> Result<Task, String> {
+    if args.no_gates {
+        plan.expect.latency.clear();
+    }
     let word = world.name();
     let folder = args.out.join(format!("{}-{word}-{}", loaded.name.replace('/', "-"), plan.seed));
     let repeat = format!("avouch run {} --world {word} --seed {}", loaded.path.display(), plan.seed);
     perform::check_plan(&plan).map_err(|why| format!("{}: {why}", loaded.path.display()))?;
     Ok(Task { plan, world, folder, repeat })
+}
+
+/// Leaves out what this world can do nothing of, and says so.
+fn without_senseless(tasks: Vec<Task>, output: Output) -> Vec<Task> {
+    let makes_sense = |task: &Task| match perform::why_not(&task.plan, task.world) {
+        Some(why) => {
+            output.say(format!("skipped: {} (seed {}): {why}", task.plan.scenario, task.plan.seed));
+            false
+        }
+        None => true,
+    };
+    tasks.into_iter().filter(makes_sense).collect()
 }
 
 fn print_plans(tasks: &[Task], output: Output) -> Exit {

@@ -94,7 +94,7 @@ impl Link {
                 self.cut_now(now_ns, id, (rule, how, frame));
             }
             Some(_) => self.activate(now_ns, rule, until_ns),
-            None if waits => {
+            None if waits && self.rules.is_watching(rule) => {
                 let until_ns = now_ns.saturating_add(NODE_HOLD_NS_MAX);
                 self.connection(id.0).lane(way).node_hold = Some(NodeHold { fault, until_ns });
             }

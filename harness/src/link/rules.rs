@@ -113,6 +113,18 @@ impl Rules {
         self.own.iter_mut().for_each(|rule| rule.seen = 0);
     }
 
+    /// A node fault is done; it comes once, so this link no longer watches for its frame.
+    pub(super) fn retire(&mut self, fault: u32) {
+        let faults = &self.faults;
+        let rules = self.own.iter_mut().filter(|rule| faults[rule.at].id == fault && !rule.is_on_link);
+        rules.for_each(|rule| rule.is_watching = false);
+    }
+
+    /// Whether the rule's trigger still watches this link.
+    pub(super) fn is_watching(&self, rule: usize) -> bool {
+        self.own[rule].is_watching
+    }
+
     /// The seed and the device: the front of every key.
     pub(super) fn identity(&self) -> (u64, u32) {
         (self.seed, self.device)

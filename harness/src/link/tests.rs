@@ -375,6 +375,19 @@ fn a_frame_waits_for_the_node_fault_that_it_triggers() {
 }
 
 #[test]
+fn a_node_fault_that_is_done_holds_no_later_frame() {
+    let kill = NodeFault { node: 0, verb: NodeVerb::Kill { restart_after_ns: MS } };
+    let fault = on_frame("accepted", 2, Edge::Before, None, Fault::Node(kill));
+    let mut bench = Bench::new(0, false, vec![fault]);
+    let id = bench.connect();
+    bench.frame(id, Way::Down, "a", "accepted");
+    bench.set(false); // another link saw its second frame first, and the node is back
+    bench.frame(id, Way::Down, "b", "accepted");
+    assert_eq!(bench.out(id), "a b");
+    assert_eq!(bench.events, []);
+}
+
+#[test]
 fn triggers_rest_until_they_are_armed_and_after_the_heal() {
     let fault = on_frame("deliver", 1, Edge::Before, None, Fault::Link(down(cut(CutHow::Rst, Edge::Before))));
     let mut bench = Bench::new(0, true, vec![fault]);

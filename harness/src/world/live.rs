@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use avouch_reports::history::What;
-use avouch_scenarios::plan::Plan;
+use avouch_scenarios::plan::{Fault, NodeVerb, Plan};
 use tokio::net::TcpStream;
 use tokio::sync::Mutex;
 use tokio::task::LocalSet;
@@ -37,6 +37,26 @@ const READY_WITHIN: Duration = Duration::from_secs(20);
 const STOP_WITHIN: Duration = Duration::from_secs(20);
 /// How often the process is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
+
+const NO_POWER_LOSS: &str = "a loss of power of a real process needs its machine; the simulated world has it";
+const NO_SYNCS: &str =
+    "slow or failing syncs of a real process need its machine; the simulated world has them";
+const NO_FULL_DISK: &str = "a full disk of a real process needs its machine; the simulated world has it";
+const NO_CLOCK: &str = "another wall clock of a real process needs its machine; the simulated world has it";
+const NO_OTHER_NODE: &str = "the reference server has one node, which no other can be cut off from";
+
+/// Why this world cannot carry out a fault; `None` = it can.
+pub fn lacks(fault: &Fault) -> Option<&'static str> {
+    let Fault::Node(node) = fault else { return None };
+    match node.verb {
+        NodeVerb::Kill { .. } | NodeVerb::Pause | NodeVerb::Restart { .. } => None,
+        NodeVerb::PowerLoss { .. } => Some(NO_POWER_LOSS),
+        NodeVerb::SlowSync { .. } | NodeVerb::FailSync => Some(NO_SYNCS),
+        NodeVerb::DiskFull => Some(NO_FULL_DISK),
+        NodeVerb::ClockSkew { .. } => Some(NO_CLOCK),
+        NodeVerb::Isolate { .. } => Some(NO_OTHER_NODE),
+    }
+}
 
 /// The world, as the conductor sees it.
 pub struct LiveWorld {
@@ -252,23 +272,18 @@ impl World for LiveWorld {
         if node != 0 {
             return Err(OrderError::NotHere(format!("there is no n{} in this world", node + 1)));
         }
-        let needs_machine = |what: &str| {
-            Err(OrderError::NotHere(format!(
-                "{what} of a real process needs its machine; the simulated world has it"
-            )))
-        };
         match order {
             NodeOrder::Start => self.start().await,
             NodeOrder::Kill | NodeOrder::Stop | NodeOrder::Pause | NodeOrder::Resume => {
                 self.signal(order).await
             }
-            NodeOrder::LosePower => needs_machine("a loss of power"),
-            NodeOrder::SlowSync { .. } | NodeOrder::FailSync(_) => needs_machine("slow or failing syncs"),
-            NodeOrder::FullDisk(_) => needs_machine("a full disk"),
-            NodeOrder::SkewClock { .. } => needs_machine("another wall clock"),
-            NodeOrder::Isolate(_) => Err(OrderError::NotHere(
-                "the reference server has one node, which no other can be cut off from".to_owned(),
-            )),
+            NodeOrder::LosePower => Err(OrderError::NotHere(NO_POWER_LOSS.to_owned())),
+            NodeOrder::SlowSync { .. } | NodeOrder::FailSync(_) => {
+                Err(OrderError::NotHere(NO_SYNCS.to_owned()))
+            }
+            NodeOrder::FullDisk(_) => Err(OrderError::NotHere(NO_FULL_DISK.to_owned())),
+            NodeOrder::SkewClock { .. } => Err(OrderError::NotHere(NO_CLOCK.to_owned())),
+            NodeOrder::Isolate(_) => Err(OrderError::NotHere(NO_OTHER_NODE.to_owned())),
         }
     }
 
