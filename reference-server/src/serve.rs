@@ -14,6 +14,7 @@ mod store;
 mod turn;
 
 use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -56,6 +57,10 @@ pub enum JournalMode {
     Thread,
 }
 
+/// Runs a task. A simulation chooses one whose tasks end in a fixed order when their host dies: tokio's own spawn
+/// sorts them by a number that counts over the whole process.
+pub type Spawn = fn(Pin<Box<dyn Future<Output = ()> + Send>>);
+
 /// What a server is made of.
 pub struct ServeOptions {
     /// The engine's settings.
@@ -74,6 +79,8 @@ pub struct ServeOptions {
     pub tls: Option<TlsAcceptor>,
     /// Answers questions about what the server does.
     pub metrics: Option<MetricsSource>,
+    /// Runs the tasks of connections.
+    pub spawn: Spawn,
     /// Lets the server stand still (simulations).
     pub gate: Option<Arc<Gate>>,
 }
@@ -90,6 +97,7 @@ impl ServeOptions {
             connections_max: CONNECTIONS_MAX_DEFAULT,
             tls: None,
             metrics: None,
+            spawn: |task| drop(tokio::spawn(task)),
             gate: None,
         }
     }

@@ -17,7 +17,7 @@ use super::connection::{self, Context, Event, Outbound};
 use super::store::{Answer, Store};
 use super::{
     ACCEPT_PAUSE, INPUTS_PER_TURN, REOPEN_ATTEMPTS, REOPEN_PAUSE, STOP_TIMEOUT, ServeError, ServeOptions,
-    Stopped,
+    Spawn, Stopped,
 };
 use crate::journal::{BATCH_BYTES_MAX, BATCH_RECORDS_MAX, approximate_bytes};
 use crate::listener::Listener;
@@ -44,6 +44,7 @@ pub(super) struct Shell {
     committing: Option<(usize, Instant)>,
     metrics: Option<MetricsSource>,
     gate: Option<Arc<Gate>>,
+    spawn: Spawn,
     numbers: Numbers,
 }
 
@@ -71,6 +72,7 @@ impl Shell {
             committing: None,
             metrics: options.metrics,
             gate: options.gate,
+            spawn: options.spawn,
             numbers: Numbers::default(),
         })
     }
@@ -169,7 +171,7 @@ impl Shell {
                 self.next_connection += 1;
                 self.numbers.connections += 1;
                 self.numbers.connections_accepted += 1;
-                tokio::spawn(connection::run(stream, id, self.context.clone()));
+                (self.spawn)(Box::pin(connection::run(stream, id, self.context.clone())));
                 now
             }
             Err(error) => {

@@ -104,6 +104,7 @@ impl Node {
         let listener = Simulated(listener.map_err(|error| error.to_string())?);
         let mut options = ServeOptions::new(self.config.clone(), journal);
         options.mode = JournalMode::Inline;
+        options.spawn = |task| drop(tokio::task::spawn_local(task));
         options.seed = keyed::draw(self.seed, SERVER, &[u64::from(self.number), self.lives.get()]);
         options.gate = Some(self.gate.borrow().clone());
         let skew_ms = self.skew_ms.clone();
