@@ -226,12 +226,14 @@ impl Client {
             self.finish_page(page);
             return;
         }
-        if self.syncs.get(&conversation).is_none_or(|asked| asked.request != page.request) {
+        if page.request & PAGE_REQUEST != 0 {
             return;
         }
-        if let Some(asked) = self.syncs.remove(&conversation) {
+        let is_awaited = self.syncs.get(&conversation).is_some_and(|asked| asked.request == page.request);
+        if is_awaited && let Some(asked) = self.syncs.remove(&conversation) {
             self.set_timer(Timer::Sync(conversation), asked.retry_at, None);
         }
+        // A second answer to the same request can hold more than the first; to the server it is transmitted.
         if let Some(state) = self.conversations.get_mut(&conversation) {
             state.head = state.head.max(page.head);
         }
