@@ -10,7 +10,8 @@
 //!   positions, no page shows m twice and no unmarked copy of a retried m reaches a device.
 //! - redelivery-flag-truthful (MQTT-3.3.1-1): a copy is marked, and the first copy of an undisturbed device is not.
 //!   Excused: copies after a duplicated frame, after the client fetched a page or a gap itself (a second channel), of a
-//!   retried send, or after a node restarted; marks while any fault touched the run (the original may have been lost).
+//!   retried send, or after a node restarted; marks while any fault touched the run (the original may have been lost), and
+//!   after the device noticed a gap or fetched a page since the send (what became of the first copy is not to be seen).
 //!
 //! Not seen: a wrong mark on a disturbed device; a duplicate that the client hid without telling.
 //! Memory: none of its own; the index keeps one bit per device and message, and watermarks of acks.
@@ -232,8 +233,11 @@ fn excuses_mark(
     let since = message.sent_at_ns;
     let one_session = device.session_at(at_ns).is_some_and(|s| s.from_ns < since);
     let earlier = lane.earlier.as_ref().is_some_and(|earlier| earlier.contains(message.ordinal));
+    // What a pull brought was asked for because something was missing: what became of its first copy is not in the history.
+    let fetched = lane.pulled_at_ns != NEVER && lane.pulled_at_ns >= since;
     !one_session
         || earlier
+        || fetched
         || (device.disturbed_at_ns != NEVER && device.disturbed_at_ns >= since)
         || index.run.disturbed_since(since)
         || index.run.last_node_ns.is_some_and(|at_ns| at_ns >= since)
