@@ -1,7 +1,7 @@
 //! The reference server: a tokio shell around `avouch_engine`, with a durable journal.
 //!
-//! Start at [`serve`] (the whole server around the engine), then [`journal`] and [`disk`] (what an ack rests on), then
-//! [`run`] (the process). Generic over [`listener::Listener`] and [`disk::Disk`], so that the very same server runs on
+//! Start at [`mod@serve`] (the whole server around the engine), then [`journal`] and [`disk`] (what an ack rests on), then
+//! [`mod@run`] (the process). Generic over [`listener::Listener`] and [`disk::Disk`], so that the very same server runs on
 //! real and on simulated networks, clocks and disks.
 
 pub mod admin;
