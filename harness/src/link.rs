@@ -226,8 +226,10 @@ impl Link {
         if connection.is_reset || lane.swallows() {
             return !connection.is_reset;
         }
-        let gated = self.is_gated(now_ns, connection, way);
-        !gated && !lane.is_full() && self.roads[way.index()].congested_until_ns() <= now_ns
+        // A frame that waits for its node does not stop the reading: the node's end has to be noticed.
+        !self.is_stalled(connection, way)
+            && !lane.is_full()
+            && self.roads[way.index()].congested_until_ns() <= now_ns
     }
 
     /// Whether nothing passes on a connection any more, either way.

@@ -22,6 +22,7 @@ pub const CATALOG: &[CatalogEntry] = catalog! {
     "collaboration/shared-document"
     "crash/kill"
     "crash/kill-between-commit-and-ack"
+    "crash/last-word"
     "crash/pause"
     "crash/power-loss"
     "crash/restart"

@@ -152,8 +152,13 @@ impl Link {
     /// Whether what is due has to wait.
     pub(super) fn is_gated(&self, now_ns: u64, connection: &Connection, way: Way) -> bool {
         let lane = &connection.lanes[way.index()];
-        lane.node_hold.is_some_and(|hold| hold.until_ns > now_ns)
-            || (!lane.is_dead && self.rules.active_on(way, |verb| matches!(verb, LinkVerb::Stall)).is_some())
+        lane.node_hold.is_some_and(|hold| hold.until_ns > now_ns) || self.is_stalled(connection, way)
+    }
+
+    /// Whether a stall holds up this way.
+    pub(super) fn is_stalled(&self, connection: &Connection, way: Way) -> bool {
+        !connection.lanes[way.index()].is_dead
+            && self.rules.active_on(way, |verb| matches!(verb, LinkVerb::Stall)).is_some()
     }
 
     /// Hands out what is due, on all connections.

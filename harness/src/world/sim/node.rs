@@ -24,6 +24,9 @@ use crate::recorder::Recorder;
 pub(super) const PORT: u16 = 7_400;
 /// A start or a stop that takes longer has failed. Simulated time.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// What a sync takes on a simulated disk that nothing is wrong with. Without it there would be no moment between a
+/// proposal and its commit, and a server that acknowledges too early could not be told from one that waits.
+const SYNC: Duration = Duration::from_millis(2);
 /// How often a waiting order looks again.
 const LOOK: Duration = Duration::from_millis(1);
 
@@ -56,13 +59,15 @@ enum State {
 
 impl Node {
     pub(super) fn new(plan: &Plan, number: u32, recorder: &Recorder) -> Rc<Self> {
+        let disk = SimDisk::new();
+        disk.slow_sync(SYNC);
         Rc::new(Self {
             name: format!("n{}", number + 1),
             seed: plan.seed,
             number,
             config: perform::server_config(plan),
             recorder: recorder.clone(),
-            disk: SimDisk::new(),
+            disk,
             skew_ms: Arc::default(),
             gate: RefCell::default(),
             stop: RefCell::default(),
@@ -190,7 +195,7 @@ impl Node {
                 "goes on".to_owned()
             }
             NodeOrder::SlowSync { delay_ns } => {
-                self.disk.slow_sync(Duration::from_nanos(delay_ns));
+                self.disk.slow_sync(SYNC + Duration::from_nanos(delay_ns));
                 format!("syncs take {delay_ns} ns longer from sync {} on", counters.syncs)
             }
             NodeOrder::FailSync(on) => {
