@@ -12,6 +12,7 @@ use avouch_scenarios::plan::{
 use super::stage::{Signal, Stage};
 use crate::client::Letter;
 use crate::device::Order;
+use crate::link::verb_name;
 use crate::world::{NodeOrder, OrderError, World};
 
 /// All faults of a run.
@@ -267,19 +268,7 @@ fn names<W: World>(stage: &Stage<W>, devices: &[u32]) -> String {
 /// The verb's name, as scenario files have it.
 pub fn kind(fault: &Fault) -> &'static str {
     match fault {
-        Fault::Link(link) => match link.verb {
-            LinkVerb::Delay { .. } => "delay",
-            LinkVerb::Rate { .. } => "rate",
-            LinkVerb::Stall => "stall",
-            LinkVerb::HalfOpen => "half_open",
-            LinkVerb::Partition => "partition",
-            LinkVerb::Cut { .. } => "cut",
-            LinkVerb::Slice { .. } => "slice",
-            LinkVerb::Drop => "drop",
-            LinkVerb::Duplicate { .. } => "duplicate",
-            LinkVerb::Reorder { .. } => "reorder",
-            LinkVerb::Corrupt => "corrupt",
-        },
+        Fault::Link(link) => verb_name(&link.verb),
         Fault::Node(node) => match node.verb {
             NodeVerb::Kill { .. } => "kill",
             NodeVerb::Pause => "pause",

@@ -23,13 +23,13 @@ pub fn skip_reason(fault: &Fault, survives_frame_faults: bool) -> Option<&'stati
     }
 }
 
-/// A verb in one word, as histories name it.
+/// A verb in one word, as scenario files and histories name it.
 pub fn verb_name(verb: &LinkVerb) -> &'static str {
     match verb {
         LinkVerb::Delay { .. } => "delay",
         LinkVerb::Rate { .. } => "rate",
         LinkVerb::Stall => "stall",
-        LinkVerb::HalfOpen => "half-open",
+        LinkVerb::HalfOpen => "half_open",
         LinkVerb::Partition => "partition",
         LinkVerb::Cut { .. } => "cut",
         LinkVerb::Slice { .. } => "slice",
