@@ -7,9 +7,10 @@
 //! ```
 //!
 //! All proposals that gather while a batch is being committed make up the next batch (group commit). Nothing here
-//! decides about the protocol; that is the engine. Works the same on a real and on a simulated network and clock.
+//! decides about the protocol; that is the engine; and what is decided about batches is in [`core`]. Works the same on a real and on a simulated network and clock.
 
 mod connection;
+pub mod core;
 mod store;
 mod turn;
 

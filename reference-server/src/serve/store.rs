@@ -13,24 +13,12 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep_until};
 use tracing::error;
 
+use super::core::Answer;
 use super::{JournalMode, ServeError};
-use crate::journal::{CommitError, Journal, JournalCounters, JournalError};
+use crate::journal::{Journal, JournalCounters, JournalError};
 
 /// Commands that may wait for the thread: every read that the engine may have under way, a batch and a question.
 const COMMANDS_MAX: usize = LOADS_MAX + 2;
-
-/// An answer of the journal.
-#[derive(Debug)]
-pub(super) enum Answer {
-    /// The batch is durable.
-    Committed,
-    /// The batch was definitely without effect.
-    Refused(String),
-    /// What became of the batch is unknown; the journal must be reopened.
-    Poisoned(String),
-    /// A read.
-    Loaded(LoadId, Result<Vec<Entry>, LoadFailed>),
-}
 
 /// The journal behind one of the two modes.
 #[derive(Debug)]
@@ -119,11 +107,11 @@ impl Inline {
     fn submit(&mut self, batch: &[Record]) {
         match self.journal.begin(batch) {
             Ok(delay) if delay.is_zero() => {
-                let answer = outcome(self.journal.settle());
+                let answer = Answer::from(self.journal.settle());
                 self.answers.push_back(answer);
             }
             Ok(delay) => self.durable_at = Some(Instant::now() + delay),
-            Err(error) => self.answers.push_back(outcome(Err(error))),
+            Err(error) => self.answers.push_back(Answer::from(Err(error))),
         }
     }
 
@@ -134,7 +122,7 @@ impl Inline {
         let Some(durable_at) = self.durable_at else { return pending().await };
         sleep_until(durable_at).await;
         self.durable_at = None;
-        outcome(self.journal.settle())
+        Answer::from(self.journal.settle())
     }
 }
 
@@ -190,7 +178,7 @@ fn work(mut journal: Journal, commands: &blocking::Receiver<Command>, answers: &
             commands.try_recv().ok()
         };
         let answer = match command {
-            Some(Command::Commit(batch)) => outcome(journal.commit(&batch)),
+            Some(Command::Commit(batch)) => Answer::from(journal.commit(&batch)),
             Some(Command::Load(load, query)) => {
                 loads.push_back((load, query));
                 continue;
@@ -216,14 +204,6 @@ fn work(mut journal: Journal, commands: &blocking::Receiver<Command>, answers: &
         if answers.blocking_send(answer).is_err() {
             return;
         }
-    }
-}
-
-fn outcome(result: Result<(), CommitError>) -> Answer {
-    match result {
-        Ok(()) => Answer::Committed,
-        Err(CommitError::Refused(why)) => Answer::Refused(why),
-        Err(CommitError::Poisoned(why)) => Answer::Poisoned(why),
     }
 }
 

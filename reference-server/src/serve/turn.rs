@@ -1,25 +1,24 @@
 //! The engine's task: one event, then everything that the engine wants done about it, then the next event.
 
-use std::collections::VecDeque;
 use std::future::Future;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 
 use avouch_engine::ids::Time;
-use avouch_engine::journal::{Record, Recovered};
-use avouch_engine::server::{Config, ConnectionId, Effect, Input, Server};
+use avouch_engine::journal::Recovered;
+use avouch_engine::server::{ConnectionId, Input};
 use rustc_hash::FxHashMap;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, Sleep, sleep, sleep_until};
 use tracing::{debug, error, info, warn};
 
 use super::connection::{self, Context, Event, Outbound};
-use super::store::{Answer, Store};
+use super::core::{Answer, Answered, Core, Effect};
+use super::store::Store;
 use super::{
     ACCEPT_PAUSE, INPUTS_PER_TURN, REOPEN_ATTEMPTS, REOPEN_PAUSE, STOP_TIMEOUT, ServeError, ServeOptions,
     Spawn, Stopped,
 };
-use crate::journal::{BATCH_BYTES_MAX, BATCH_RECORDS_MAX, approximate_bytes};
 use crate::listener::Listener;
 use crate::metrics::{MetricsSource, Shell as Numbers, Snapshot};
 use crate::pause::Gate;
@@ -28,9 +27,7 @@ use crate::pause::Gate;
 const UNTAKEN_SLACK: usize = 64;
 
 pub(super) struct Shell {
-    engine: Server,
-    config: Config,
-    seed: u64,
+    core: Core,
     store: Store,
     wall_ms: Box<dyn Fn() -> u64 + Send>,
     started: Instant,
@@ -38,10 +35,8 @@ pub(super) struct Shell {
     connections: FxHashMap<ConnectionId, Outbound>,
     connections_max: usize,
     next_connection: u64,
-    /// Proposed, not handed to the journal yet.
-    waiting: VecDeque<Record>,
-    /// Proposals in the batch under way, and since when.
-    committing: Option<(usize, Instant)>,
+    /// Since when the batch under way is under way.
+    committing_since: Option<Instant>,
     metrics: Option<MetricsSource>,
     gate: Option<Arc<Gate>>,
     spawn: Spawn,
@@ -58,9 +53,7 @@ impl Shell {
         );
         let untaken_max = options.config.untaken_frames_max + UNTAKEN_SLACK;
         Ok(Self {
-            engine: Server::new(options.config.clone(), recovered, options.seed),
-            config: options.config,
-            seed: options.seed,
+            core: Core::new(options.config, recovered, options.seed),
             store: Store::new(options.mode, options.journal)?,
             wall_ms: options.wall_ms,
             started: Instant::now(),
@@ -68,8 +61,7 @@ impl Shell {
             connections: FxHashMap::default(),
             connections_max: options.connections_max,
             next_connection: 1,
-            waiting: VecDeque::new(),
-            committing: None,
+            committing_since: None,
             metrics: options.metrics,
             gate: options.gate,
             spawn: options.spawn,
@@ -107,7 +99,7 @@ impl Shell {
                 answer = self.store.answer() => self.on_answer(answer?).await?,
                 question = asked(&mut self.metrics) => {
                     let journal = self.store.counters().await?;
-                    question.answer(Snapshot { stats: *self.engine.stats(), journal, shell: self.numbers.clone() });
+                    question.answer(Snapshot { stats: *self.core.stats(), journal, shell: self.numbers.clone() });
                 }
                 stream = accept(&mut listener, accept_from), if may_accept => {
                     just_accepted = true;
@@ -127,22 +119,20 @@ impl Shell {
 
     pub(super) async fn finish(mut self) -> Result<Stopped, ServeError> {
         let journal = self.store.counters().await?;
-        let stopped =
-            Stopped { stats: *self.engine.stats(), journal, reopened: self.numbers.journal_reopened };
+        let stopped = Stopped { stats: *self.core.stats(), journal, reopened: self.numbers.journal_reopened };
         self.store.close().await??;
         Ok(stopped)
     }
 
     fn is_over(&self, stop_at: Option<Instant>) -> bool {
         let Some(stop_at) = stop_at else { return false };
-        let is_quiet = self.waiting.is_empty() && self.committing.is_none() && self.numbers.connections == 0;
+        let is_quiet = self.core.is_settled() && self.numbers.connections == 0;
         is_quiet || Instant::now() >= stop_at
     }
 
     /// Sets the timer for the next deadline, if it would be late. Answers whether there is one.
     fn rearm(&self, mut timer: Pin<&mut Sleep>, stop_at: Option<Instant>) -> bool {
-        let engine =
-            self.engine.next_timeout().map(|at| self.started + std::time::Duration::from_nanos(at.0));
+        let engine = self.core.next_timeout().map(|at| self.started + std::time::Duration::from_nanos(at.0));
         let Some(next) = engine.into_iter().chain(stop_at).min() else { return false };
         if timer.is_elapsed() || next < timer.deadline() {
             timer.as_mut().reset(next);
@@ -151,8 +141,13 @@ impl Shell {
     }
 
     fn handle(&mut self, input: Input) {
-        let now = Time(self.started.elapsed().as_nanos() as u64);
-        self.engine.handle(now, (self.wall_ms)(), input);
+        let (now, wall_ms) = self.now();
+        self.core.handle(now, wall_ms, input);
+    }
+
+    /// The engine's clock and the wall clock.
+    fn now(&self) -> (Time, u64) {
+        (Time(self.started.elapsed().as_nanos() as u64), (self.wall_ms)())
     }
 
     fn on_accept<S>(&mut self, stream: std::io::Result<S>) -> Instant
@@ -200,38 +195,33 @@ impl Shell {
     }
 
     async fn on_answer(&mut self, answer: Answer) -> Result<(), ServeError> {
-        match answer {
-            Answer::Committed => {
-                if let Some((count, since)) = self.committing.take() {
+        let (now, wall_ms) = self.now();
+        match self.core.answer(now, wall_ms, answer) {
+            Answered::Committed(count) => {
+                if let Some(since) = self.committing_since.take() {
                     self.numbers.commit_seconds.record(since.elapsed().as_secs_f64());
                     self.numbers.batch_records.record(count as f64);
-                    self.handle(Input::Committed(count));
                 }
             }
-            Answer::Refused(why) => {
-                let outstanding = self.committing.take().map_or(0, |(count, _)| count) + self.waiting.len();
-                self.waiting.clear();
+            Answered::Refused(outstanding, why) => {
+                self.committing_since = None;
                 warn!(why, proposals = outstanding, "a batch was refused");
-                self.handle(Input::Refused(outstanding));
             }
-            Answer::Poisoned(why) => {
+            Answered::StartOver(why) => {
                 error!(why, "the journal failed: every connection is dropped and the journal opened again");
                 self.start_over().await?;
             }
-            Answer::Loaded(load, entries) => self.handle(Input::Loaded(load, entries)),
+            Answered::Loaded => {}
         }
         Ok(())
     }
 
-    /// After a commit with an unknown outcome nothing that the engine believes is certain: back to what is durable.
     async fn start_over(&mut self) -> Result<(), ServeError> {
         self.connections.clear();
-        self.waiting.clear();
-        self.committing = None;
+        self.committing_since = None;
         let recovered = self.reopen().await?;
         self.numbers.journal_reopened += 1;
-        self.seed = self.seed.wrapping_add(1);
-        self.engine = Server::new(self.config.clone(), recovered, self.seed);
+        self.core.start_over(recovered);
         Ok(())
     }
 
@@ -249,20 +239,18 @@ impl Shell {
     }
 
     fn carry_out(&mut self) {
-        while let Some(effect) = self.engine.poll_effect() {
+        while let Some(effect) = self.core.poll() {
             match effect {
                 Effect::Transmit(id, frame) => self.transmit(id, frame),
                 Effect::Close(id) => {
                     self.connections.remove(&id);
                 }
-                Effect::Propose(record) => self.waiting.push_back(record),
+                Effect::Commit(batch) => {
+                    self.committing_since = Some(Instant::now());
+                    self.store.submit(batch);
+                }
                 Effect::Load(load, query) => self.store.load(load, query),
             }
-        }
-        if self.committing.is_none() && !self.waiting.is_empty() {
-            let batch = self.next_batch();
-            self.committing = Some((batch.len(), Instant::now()));
-            self.store.submit(batch);
         }
     }
 
@@ -274,17 +262,6 @@ impl Shell {
             self.connections.remove(&id);
             self.handle(Input::Disconnected(id));
         }
-    }
-
-    fn next_batch(&mut self) -> Vec<Record> {
-        let mut bytes = 0;
-        let fitting = self.waiting.iter().take(BATCH_RECORDS_MAX).take_while(|record| {
-            let fits = bytes < BATCH_BYTES_MAX;
-            bytes += approximate_bytes(record);
-            fits
-        });
-        let count = fitting.count();
-        self.waiting.drain(..count).collect()
     }
 }
 

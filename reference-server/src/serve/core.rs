@@ -1,0 +1,257 @@
+//! What the engine's task decides, without its sockets, its clock and its disk: group commit, refusals, and starting
+//! over after a commit with an unknown outcome.
+//!
+//! Sans-IO like the engine that it owns, because a mistake in this order (an answer before its commit, a wake-up that
+//! is lost) is as bad as one in the engine: the tokio shell (`turn`) and the explorer drive this very code. It does
+//! not know what a connection is made of, and it does not wait.
+//!
+//! One turn: any number of [`Core::handle`] and [`Core::answer`], then [`Core::poll`] until `None`.
+
+use std::collections::VecDeque;
+
+use avouch_engine::ids::Time;
+use avouch_engine::journal::{Entry, Query, Record, Recovered};
+use avouch_engine::server::{
+    Config, ConnectionId, Effect as EngineEffect, Input, LoadFailed, LoadId, Server, Stats,
+};
+use bytes::Bytes;
+
+use crate::journal::{BATCH_BYTES_MAX, BATCH_RECORDS_MAX, CommitError, approximate_bytes};
+
+/// An answer of the journal.
+#[derive(Debug)]
+pub enum Answer {
+    /// The batch is durable.
+    Committed,
+    /// The batch was definitely without effect.
+    Refused(String),
+    /// What became of the batch is unknown; the journal must be reopened.
+    Poisoned(String),
+    /// A read.
+    Loaded(LoadId, Result<Vec<Entry>, LoadFailed>),
+}
+
+impl From<Result<(), CommitError>> for Answer {
+    fn from(outcome: Result<(), CommitError>) -> Self {
+        match outcome {
+            Ok(()) => Self::Committed,
+            Err(CommitError::Refused(why)) => Self::Refused(why),
+            Err(CommitError::Poisoned(why)) => Self::Poisoned(why),
+        }
+    }
+}
+
+/// What an answer meant.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Answered {
+    /// That many proposals are durable.
+    Committed(usize),
+    /// That many proposals, under way and waiting, were refused, and why.
+    Refused(usize, String),
+    /// Nothing that the engine believes is certain any more. The caller drops every connection, opens the journal
+    /// again, and calls [`Core::start_over`] with what it holds; before that it hands in nothing else.
+    StartOver(String),
+    /// The engine has its page.
+    Loaded,
+}
+
+/// What is to be done outside.
+#[derive(Debug)]
+pub enum Effect {
+    /// Hand one whole frame to a connection.
+    Transmit(ConnectionId, Bytes),
+    /// End a connection, after what was transmitted so far.
+    Close(ConnectionId),
+    /// Make this durable: one batch, one sync. There is no other before its answer.
+    Commit(Vec<Record>),
+    /// Read durable entries, also those of a batch that was answered before.
+    Load(LoadId, Query),
+}
+
+/// The engine, and what it has proposed.
+pub struct Core {
+    engine: Server,
+    config: Config,
+    seed: u64,
+    /// Proposed, not handed to the journal yet.
+    waiting: VecDeque<Record>,
+    /// Proposals in the batch under way.
+    committing: Option<usize>,
+}
+
+impl Core {
+    /// Starts from what the journal holds. `seed` feeds jitter only.
+    pub fn new(config: Config, recovered: Recovered, seed: u64) -> Self {
+        let engine = Server::new(config.clone(), recovered, seed);
+        Self { engine, config, seed, waiting: VecDeque::new(), committing: None }
+    }
+
+    /// Takes an input of the engine that is no answer of the journal. `wall_ms`: Unix time.
+    pub fn handle(&mut self, now: Time, wall_ms: u64, input: Input) {
+        self.engine.handle(now, wall_ms, input);
+    }
+
+    /// Takes an answer of the journal.
+    pub fn answer(&mut self, now: Time, wall_ms: u64, answer: Answer) -> Answered {
+        match answer {
+            Answer::Committed => {
+                let count = self.committing.take().unwrap_or(0);
+                if count > 0 {
+                    self.engine.handle(now, wall_ms, Input::Committed(count));
+                }
+                Answered::Committed(count)
+            }
+            Answer::Refused(why) => {
+                // All proposals outstanding at this moment fail, also those that no batch has yet.
+                let outstanding = self.committing.take().unwrap_or(0) + self.waiting.len();
+                self.waiting.clear();
+                self.engine.handle(now, wall_ms, Input::Refused(outstanding));
+                Answered::Refused(outstanding, why)
+            }
+            Answer::Poisoned(why) => Answered::StartOver(why),
+            Answer::Loaded(load, entries) => {
+                self.engine.handle(now, wall_ms, Input::Loaded(load, entries));
+                Answered::Loaded
+            }
+        }
+    }
+
+    /// Back to what is durable, as after a restart.
+    pub fn start_over(&mut self, recovered: Recovered) {
+        self.waiting.clear();
+        self.committing = None;
+        self.seed = self.seed.wrapping_add(1);
+        self.engine = Server::new(self.config.clone(), recovered, self.seed);
+    }
+
+    /// The next thing to do outside, until `None`. A batch comes last, so that it has all that was proposed in this turn.
+    pub fn poll(&mut self) -> Option<Effect> {
+        while let Some(effect) = self.engine.poll_effect() {
+            match effect {
+                EngineEffect::Transmit(connection, frame) => {
+                    return Some(Effect::Transmit(connection, frame));
+                }
+                EngineEffect::Close(connection) => return Some(Effect::Close(connection)),
+                EngineEffect::Load(load, query) => return Some(Effect::Load(load, query)),
+                EngineEffect::Propose(record) => self.waiting.push_back(record),
+            }
+        }
+        if self.committing.is_some() || self.waiting.is_empty() {
+            return None;
+        }
+        let batch = self.next_batch();
+        self.committing = Some(batch.len());
+        Some(Effect::Commit(batch))
+    }
+
+    /// When [`Input::Timeout`] is wanted next.
+    pub fn next_timeout(&self) -> Option<Time> {
+        self.engine.next_timeout()
+    }
+
+    /// Whether nothing is on its way to the journal.
+    pub fn is_settled(&self) -> bool {
+        self.waiting.is_empty() && self.committing.is_none()
+    }
+
+    /// What happened since the journal was last opened, in numbers.
+    pub fn stats(&self) -> &Stats {
+        self.engine.stats()
+    }
+
+    fn next_batch(&mut self) -> Vec<Record> {
+        let mut bytes = 0;
+        let fitting = self.waiting.iter().take(BATCH_RECORDS_MAX).take_while(|record| {
+            let fits = bytes < BATCH_BYTES_MAX;
+            bytes += approximate_bytes(record);
+            fits
+        });
+        let count = fitting.count();
+        self.waiting.drain(..count).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use avouch_engine::auth;
+    use avouch_engine::client::{
+        Client, Config as ClientConfig, Effect as ClientEffect, Input as ClientInput,
+    };
+    use avouch_engine::ids::{DeviceId, DeviceKey, UserId};
+
+    use super::*;
+
+    const HERE: ConnectionId = ConnectionId(1);
+
+    fn core() -> Core {
+        let config = Config { secret: Bytes::from_static(b"test"), ..Config::default() };
+        Core::new(config, Recovered::default(), 1)
+    }
+
+    /// A hello of that device arrives on a connection of its own: the engine proposes a record for its installation.
+    fn hello(core: &mut Core, device: u32) {
+        let key = DeviceKey { user: UserId(1), device: DeviceId(device) };
+        let connection = ConnectionId(u64::from(device));
+        let mut client =
+            Client::new(ClientConfig::default(), key, auth::token(b"test", key, u64::MAX), u64::from(device));
+        client.handle(Time(0), ClientInput::Connected);
+        core.handle(Time(0), 0, Input::Connected(connection));
+        while let Some(effect) = client.poll_effect() {
+            if let ClientEffect::Transmit(frame) = effect {
+                core.handle(Time(0), 0, Input::Received(connection, frame));
+            }
+        }
+    }
+
+    fn effects(core: &mut Core) -> Vec<Effect> {
+        std::iter::from_fn(|| core.poll()).collect()
+    }
+
+    #[test]
+    fn what_gathers_during_a_commit_makes_up_the_next_batch() {
+        let mut core = core();
+        hello(&mut core, 1);
+        let first = effects(&mut core);
+        assert!(matches!(&first[..], [Effect::Commit(batch)] if batch.len() == 1), "{first:?}");
+        hello(&mut core, 2);
+        hello(&mut core, 3);
+        let meanwhile = effects(&mut core);
+        assert!(meanwhile.is_empty(), "one batch at a time, and no answer before it: {meanwhile:?}");
+        assert_eq!(core.answer(Time(1), 0, Answer::Committed), Answered::Committed(1));
+        let second = effects(&mut core);
+        assert!(matches!(second.first(), Some(Effect::Transmit(HERE, _))), "{second:?}");
+        assert!(matches!(second.last(), Some(Effect::Commit(batch)) if batch.len() == 2), "{second:?}");
+        assert!(!core.is_settled());
+        assert_eq!(core.answer(Time(2), 0, Answer::Committed), Answered::Committed(2));
+        effects(&mut core);
+        assert!(core.is_settled());
+    }
+
+    #[test]
+    fn a_refusal_takes_what_waits_with_it() {
+        let mut core = core();
+        hello(&mut core, 1);
+        effects(&mut core);
+        hello(&mut core, 2);
+        effects(&mut core);
+        let answered = core.answer(Time(1), 0, Answer::Refused("no room".into()));
+        assert_eq!(answered, Answered::Refused(2, "no room".into()));
+        let after = effects(&mut core);
+        assert!(!after.iter().any(|effect| matches!(effect, Effect::Commit(_))), "{after:?}");
+        assert!(core.is_settled());
+    }
+
+    #[test]
+    fn starting_over_forgets_what_is_not_durable() {
+        let mut core = core();
+        hello(&mut core, 1);
+        effects(&mut core);
+        hello(&mut core, 2);
+        let answered = core.answer(Time(1), 0, Answer::Poisoned("sync failed".into()));
+        assert_eq!(answered, Answered::StartOver("sync failed".into()));
+        core.start_over(Recovered::default());
+        assert!(effects(&mut core).is_empty());
+        assert!(core.is_settled());
+        assert_eq!(core.next_timeout(), None);
+    }
+}
