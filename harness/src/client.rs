@@ -3,7 +3,6 @@
 //! Generic over the transport, so that the same shell runs on turmoil and on real sockets. One task per
 //! device; reading and writing happen in one place, so nothing can overtake.
 
-use std::cell::Cell;
 use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
 use std::io;
@@ -21,7 +20,8 @@ use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 
 use crate::adapter::Effect;
-use crate::device::{Device, Order};
+use crate::device::Device;
+use crate::handle::{Handle, Letter, Status};
 use crate::recorder::Recorder;
 
 /// Frames that wait for a slow transport; past it the connection counts as broken.
@@ -39,50 +39,6 @@ pub trait Connector: 'static {
     type Stream: AsyncRead + AsyncWrite + Unpin + 'static;
     /// Makes one.
     fn connect(&self) -> Pin<Box<dyn Future<Output = io::Result<Self::Stream>>>>;
-}
-
-/// What the conductor says to a shell.
-#[derive(Clone, Debug)]
-pub enum Letter {
-    /// For the device.
-    Order(Order),
-    /// Leave the connection open but stop using it, and make a new one (the device was seen elsewhere).
-    TakeOver,
-}
-
-/// The conductor's end of a shell.
-#[derive(Clone)]
-pub struct Handle {
-    mailbox: mpsc::UnboundedSender<Letter>,
-    status: Rc<Status>,
-}
-
-/// What can be asked of a device at any time.
-#[derive(Default)]
-pub struct Status {
-    idle: Cell<bool>,
-    set_up: Cell<bool>,
-    takeovers: Cell<u32>,
-}
-
-impl Handle {
-    /// Hands over a letter; a shell that has ended ignores it.
-    pub fn post(&self, letter: Letter) {
-        // The shell ends only with the run; a letter after that has no reader and needs none.
-        let _ = self.mailbox.send(letter);
-    }
-    /// Whether nothing is outstanding on this device.
-    pub fn is_idle(&self) -> bool {
-        self.status.idle.get()
-    }
-    /// Whether its set-up operations are through.
-    pub fn is_set_up(&self) -> bool {
-        self.status.set_up.get()
-    }
-    /// Connections of this device that the server ended because a newer one took over.
-    pub fn takeovers(&self) -> u32 {
-        self.status.takeovers.get()
-    }
 }
 
 /// Reads the run's clock. Nanoseconds since the run began.
@@ -125,8 +81,8 @@ impl<C: Connector> Shell<C> {
     pub fn new(device: Device, connector: C, recorder: Recorder, clock: Clock) -> (Self, Handle) {
         let (sender, mailbox) = mpsc::unbounded_channel();
         let status = Rc::new(Status::default());
-        status.set_up.set(true);
-        let handle = Handle { mailbox: sender, status: status.clone() };
+        // The shell ends only with the run; a letter after that has no reader and needs none.
+        let handle = Handle::new(move |letter| drop(sender.send(letter)), status.clone());
         let shell = Self {
             device,
             connector,
@@ -157,7 +113,7 @@ impl<C: Connector> Shell<C> {
                     self.hang_up();
                     self.device.disconnected(now_ns);
                 }
-                Event::Abandoned => self.status.takeovers.set(self.status.takeovers.get() + 1),
+                Event::Abandoned => self.status.note_takeover(),
                 Event::Timeout => self.device.timeout(now_ns),
             }
         }
@@ -181,8 +137,7 @@ impl<C: Connector> Shell<C> {
                 }
             }
         }
-        self.status.idle.set(self.device.is_idle());
-        self.status.set_up.set(self.device.is_set_up_done());
+        self.status.note(self.device.is_idle(), self.device.is_set_up_done());
     }
 
     fn dial(&self) -> Dial<C::Stream> {

@@ -13,8 +13,8 @@ use avouch_reports::history::{Conversation, Device, Phase, User, What};
 use avouch_scenarios::plan::{Do, Plan};
 
 use crate::adapter::Change;
-use crate::client::Letter;
 use crate::device::{Install, Order};
+use crate::handle::Letter;
 use crate::recorder::Recorder;
 use crate::world::{NodeOrder, World};
 

@@ -9,6 +9,7 @@ pub mod cli;
 pub mod client;
 pub mod conductor;
 pub mod device;
+pub mod handle;
 pub mod link;
 pub mod panics;
 pub mod payload;

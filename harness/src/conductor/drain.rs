@@ -5,8 +5,8 @@ use avouch_scenarios::plan::Do;
 
 use super::LOOK_NS;
 use super::stage::Stage;
-use crate::client::Letter;
 use crate::device::Order;
+use crate::handle::Letter;
 use crate::world::World;
 
 /// Nothing must have moved for this long before a drain counts as over. Nanoseconds.

@@ -10,8 +10,8 @@ use avouch_scenarios::plan::{
 };
 
 use super::stage::{Signal, Stage};
-use crate::client::Letter;
 use crate::device::Order;
+use crate::handle::Letter;
 use crate::link::verb_name;
 use crate::world::{NodeOrder, OrderError, World};
 

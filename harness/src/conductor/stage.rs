@@ -2,15 +2,15 @@
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
-use std::time::Duration;
 
 use avouch_reports::history::{Message, Phase, What};
 use avouch_scenarios::plan::{Do, Plan};
 use tokio::sync::Notify;
 
 use super::Installer;
-use crate::client::{Clock, Handle, Letter, Shell};
+use crate::client::Clock;
 use crate::device::{Device, Habits, Order};
+use crate::handle::{Handle, Letter};
 use crate::payload;
 use crate::recorder::Recorder;
 use crate::world::World;
@@ -114,7 +114,7 @@ impl<W: World> Stage<W> {
 
     /// Waits.
     pub async fn sleep_ns(&self, ns: u64) {
-        tokio::time::sleep(Duration::from_nanos(ns)).await;
+        self.world.sleep_ns(ns).await;
     }
 
     /// Waits until a time or a signal, whichever comes first.
@@ -130,7 +130,7 @@ impl<W: World> Stage<W> {
         }
     }
 
-    /// Starts the tasks of all devices; none connects yet.
+    /// Starts all devices; none connects yet.
     pub fn start_devices(&self) {
         for (number, planned) in self.plan.devices.iter().enumerate() {
             let number = number as u32;
@@ -142,10 +142,8 @@ impl<W: World> Stage<W> {
                 give_up_ns: self.plan.phases.give_up_ns,
             };
             let device = Device::new(habits, (self.installer)(number));
-            let connector = self.world.connector(number);
-            let (shell, handle) = Shell::new(device, connector, self.recorder.clone(), self.clock.clone());
+            let handle = self.world.start_device(device, &self.recorder);
             self.devices.borrow_mut().push(handle);
-            self.world.spawn(number, Box::pin(shell.run()));
         }
     }
 

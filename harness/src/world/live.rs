@@ -25,8 +25,10 @@ use super::news::{self, News, REFERENCE_FRAMING};
 use super::process::{Launch, Process, Ready, Stopped};
 use super::proxy::{Clock as LinkClock, Config, Proxy};
 use super::{LocalTask, NodeOrder, OrderError, Triggered, World};
-use crate::client::{Clock, Connector};
+use crate::client::{Clock, Connector, Shell};
 use crate::conductor::{Ended, Signal, conduct};
+use crate::device::Device;
+use crate::handle::Handle;
 use crate::perform;
 use crate::recorder::Recorder;
 use crate::session::Session;
@@ -241,18 +243,23 @@ fn absolute(path: &Path) -> io::Result<PathBuf> {
 }
 
 impl World for LiveWorld {
-    type Connector = LiveConnector;
-
     fn clock(&self) -> Clock {
         let started = self.started;
         Rc::new(move || started.elapsed().as_nanos() as u64)
     }
 
-    fn connector(&self, device: u32) -> LiveConnector {
-        LiveConnector { address: self.addresses.get(device as usize).copied().flatten() }
+    async fn sleep_ns(&self, ns: u64) {
+        tokio::time::sleep(Duration::from_nanos(ns)).await;
     }
 
-    fn spawn(&self, _device: u32, task: LocalTask) {
+    fn start_device(&self, device: Device, recorder: &Recorder) -> Handle {
+        let address = self.addresses.get(device.number().0 as usize).copied().flatten();
+        let (shell, handle) = Shell::new(device, LiveConnector { address }, recorder.clone(), self.clock());
+        tokio::task::spawn_local(shell.run());
+        handle
+    }
+
+    fn spawn_here(&self, task: LocalTask) {
         tokio::task::spawn_local(task);
     }
 

@@ -9,7 +9,10 @@ pub mod sim;
 use std::future::Future;
 use std::pin::Pin;
 
-use crate::client::{Clock, Connector};
+use crate::client::Clock;
+use crate::device::Device;
+use crate::handle::Handle;
+use crate::recorder::Recorder;
 
 /// A task that stays on the thread of its world.
 pub type LocalTask = Pin<Box<dyn Future<Output = ()>>>;
@@ -68,18 +71,14 @@ pub struct Triggered {
 /// A place to carry a plan out.
 #[allow(async_fn_in_trait, reason = "worlds are single-threaded; no future of theirs has to be Send")]
 pub trait World {
-    /// Makes the connections of one device.
-    type Connector: Connector;
     /// Nanoseconds since the run began.
     fn clock(&self) -> Clock;
-    /// The connector of a device.
-    fn connector(&self, device: u32) -> Self::Connector;
-    /// Runs a device's task where that device lives.
-    fn spawn(&self, device: u32, task: LocalTask);
+    /// Waits that long on this world's clock.
+    async fn sleep_ns(&self, ns: u64);
+    /// Runs a device where it lives, until the run ends. It does nothing before its first letter.
+    fn start_device(&self, device: Device, recorder: &Recorder) -> Handle;
     /// Runs a task of the conductor.
-    fn spawn_here(&self, task: LocalTask) {
-        tokio::task::spawn_local(task);
-    }
+    fn spawn_here(&self, task: LocalTask);
     /// The chaos begins: links watch for the frames that trigger faults.
     fn arm_links(&self);
     /// Starts or ends a planned fault on the link of a device.

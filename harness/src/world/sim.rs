@@ -22,10 +22,12 @@ use avouch_scenarios::plan::Plan;
 use tokio::sync::{mpsc, oneshot};
 
 use super::{LocalTask, NodeOrder, OrderError, Triggered, World};
-use crate::client::Clock;
+use crate::client::{Clock, Shell};
+use crate::device::Device;
+use crate::handle::Handle;
 use crate::panics;
 use crate::recorder::Recorder;
-use connector::{Links, SimConnector};
+use connector::Links;
 use node::Node;
 
 /// Step of the simulated clock.
@@ -169,20 +171,26 @@ fn drive(sim: &mut turmoil::Sim<'_>, world: &SimWorld, orders: &Orders) -> Resul
 }
 
 impl World for SimWorld {
-    type Connector = SimConnector;
-
     fn clock(&self) -> Clock {
         Rc::new(now_ns)
     }
 
-    fn connector(&self, device: u32) -> SimConnector {
-        self.links.connector(device, self.nodes[0].name())
+    async fn sleep_ns(&self, ns: u64) {
+        tokio::time::sleep(Duration::from_nanos(ns)).await;
     }
 
-    fn spawn(&self, device: u32, task: LocalTask) {
-        let nursery = &self.nurseries[device as usize % self.nurseries.len()];
+    fn start_device(&self, device: Device, recorder: &Recorder) -> Handle {
+        let number = device.number().0;
+        let connector = self.links.connector(number, self.nodes[0].name());
+        let (shell, handle) = Shell::new(device, connector, recorder.clone(), self.clock());
+        let nursery = &self.nurseries[number as usize % self.nurseries.len()];
         // Nurseries live as long as the simulation.
-        let _ = nursery.send(task);
+        let _ = nursery.send(Box::pin(shell.run()));
+        handle
+    }
+
+    fn spawn_here(&self, task: LocalTask) {
+        tokio::task::spawn_local(task);
     }
 
     fn arm_links(&self) {

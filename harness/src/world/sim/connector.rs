@@ -58,7 +58,7 @@ impl Links {
 }
 
 /// Makes connections to the plan's first node.
-pub struct SimConnector {
+pub(super) struct SimConnector {
     line: Arc<Line>,
     node: String,
 }
