@@ -11,7 +11,8 @@
 //! - redelivery-flag-truthful (MQTT-3.3.1-1): a copy is marked, and the first copy of an undisturbed device is not.
 //!   Excused: copies after a duplicated frame, after the client fetched a page or a gap itself (a second channel), of a
 //!   retried send, or after a node restarted; marks while any fault touched the run (the original may have been lost), and
-//!   after the device noticed a gap or fetched a page since the send (what became of the first copy is not to be seen).
+//!   after the device noticed a gap or fetched a page since the send (a mark says "transmitted before", not "arrived
+//!   before", and what became of that transmission is not to be seen).
 //!
 //! Not seen: a wrong mark on a disturbed device; a duplicate that the client hid without telling.
 //! Memory: none of its own; the index keeps one bit per device and message, and watermarks of acks.
@@ -233,7 +234,9 @@ fn excuses_mark(
     let since = message.sent_at_ns;
     let one_session = device.session_at(at_ns).is_some_and(|s| s.from_ns < since);
     let earlier = lane.earlier.as_ref().is_some_and(|earlier| earlier.contains(message.ordinal));
-    // What a pull brought was asked for because something was missing: what became of its first copy is not in the history.
+    // What a pull brought was asked for because something was missing. A mark says that the server transmitted the message
+    // before, not that it arrived (PROTOCOL.md 6): a server that lost a frame below its bookkeeping marks truthfully, and
+    // where a page counts as a transmission, what it brought is marked at the push. Neither is a false mark.
     let fetched = lane.pulled_at_ns != NEVER && lane.pulled_at_ns >= since;
     !one_session
         || earlier

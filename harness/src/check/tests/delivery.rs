@@ -134,6 +134,14 @@ fn marks() {
     check(&h.clone().redel(3, 1, 1).end(), &["redelivery-flag-truthful"]);
     check(&h.clone().cut(3).resume(3).redel(3, 1, 1).end(), &[]);
     check(&h.clone().fired(0, "drop", 3).redel(3, 1, 1).end(), &[]);
+    // Fetched: its first transmission was lost where no fault shows it, or was a page.
+    check(&h.clone().gap(3, 0, 2).redel(3, 1, 1).end(), &[]);
+    check(&h.clone().ask(3, 1, 0).page(3, 1, &[(1, 1)], true).redel(3, 1, 1).end(), &[]);
+    // That excuses nothing that was sent later.
+    check(
+        &h.clone().del(3, 1, 1).gap(3, 1, 3).talk(1, 2, 2, &[2]).redel(3, 2, 2).end(),
+        &["redelivery-flag-truthful"],
+    );
     let h = h.del(3, 1, 1);
     passes(&h.clone().sup(3, 1, 1, true).end(), &["redelivery-flag-truthful"]);
     check(&h.clone().sup(3, 1, 1, false).end(), &["redelivery-flag-truthful"]);
