@@ -188,8 +188,15 @@ fn short(text: &str) -> String {
 fn harmless(text: &str) -> String {
     let visible = |character: char| match character {
         '\t' => ' ',
-        // Bidirectional overrides can make a line read as something else.
-        '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => '?',
+        // Marks that turn the reading direction can make a line read as something else; separators can break it.
+        '\u{61c}'
+        | '\u{200e}'
+        | '\u{200f}'
+        | '\u{2028}'..='\u{202e}'
+        | '\u{2066}'..='\u{2069}'
+        | '\u{feff}'
+        | '\u{fff9}'..='\u{fffb}'
+        | '\u{e0000}'..='\u{e007f}' => '?',
         character if character.is_control() => '?',
         character => character,
     };

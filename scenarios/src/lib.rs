@@ -25,6 +25,7 @@ pub mod units;
 mod verbs;
 
 pub use diagnostic::{Diagnostic, Refused};
+pub use names::nearest;
 pub use parse::{SCENARIO_BYTES_MAX, parse_scenario, schema, schema_text};
 pub use scenario::Scenario;
 pub use verbs::{FAULT_KINDS, FaultKind};

@@ -13,7 +13,7 @@ pub(crate) fn nearest_hint<'a>(
 const WORD_CHARS_MAX: usize = 64;
 
 /// The known word with the fewest slips (insert, delete, replace, swap neighbours), if they are few.
-pub(crate) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let letters: Vec<char> = word.chars().take(WORD_CHARS_MAX + 1).collect();
     if letters.len() > WORD_CHARS_MAX {
         return None;
