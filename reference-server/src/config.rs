@@ -160,10 +160,10 @@ impl ServerArgs {
     /// Reads the file, if one was named, and merges: flags and environment win.
     pub fn merged(&self) -> Result<Settings, ConfigError> {
         let file = match &self.config {
-            Some(path) => parse(path, &read_text(path)?)?,
+            Some(path) => Settings::parse(path, &read_text(path)?)?,
             None => Settings::default(),
         };
-        Ok(self.settings.clone().or(file))
+        Ok(self.settings.clone().over(file))
     }
 }
 
@@ -176,15 +176,22 @@ pub fn check_environment(names: impl Iterator<Item = String>) -> Result<(), Conf
         .collect();
     for name in names.filter(|name| name.starts_with(ENVIRONMENT_PREFIX)) {
         if !known.contains(&name) {
-            return Err(ConfigError::UnknownVariable(name, known.join(" ")));
+            return Err(ConfigError::UnknownVariable(visible(&name), known.join(" ")));
         }
     }
     Ok(())
 }
 
 impl Settings {
+    /// Reads a settings file. `path` is how errors call it. Never panics, whatever the text is.
+    pub fn parse(path: &Path, text: &str) -> Result<Self, ConfigError> {
+        toml::from_str(text)
+            .map_err(|error| ConfigError::Invalid(path.to_owned(), visible(&error.to_string())))
+    }
+
     /// What is absent here is taken from `other`.
-    fn or(self, other: Self) -> Self {
+    #[must_use]
+    pub fn over(self, other: Self) -> Self {
         Self {
             listen: self.listen.or(other.listen),
             metrics_listen: self.metrics_listen.or(other.metrics_listen),
@@ -315,8 +322,14 @@ fn within<T: PartialOrd + Display + Copy>(
     Ok(value)
 }
 
-fn parse(path: &Path, text: &str) -> Result<Settings, ConfigError> {
-    toml::from_str(text).map_err(|error| ConfigError::Invalid(path.to_owned(), error.to_string()))
+/// Control characters of a file would reach the terminal of whoever reads the error; lines stay.
+fn visible(text: &str) -> String {
+    let shown = |character: char| match character {
+        '\n' => "\n".to_owned(),
+        control if control.is_control() => control.escape_default().to_string(),
+        plain => plain.to_string(),
+    };
+    text.chars().map(shown).collect()
 }
 
 fn read_text(path: &Path) -> Result<String, ConfigError> {

@@ -9,8 +9,11 @@ use avouch_engine::client::{Client, Command, Config, Effect, Input, Observation}
 use avouch_engine::ids::{ConversationId, DeviceId, DeviceKey, MessageId, Seq, Time, UserId};
 use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt};
+use rustls::pki_types::ServerName;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep_until, timeout};
+use tokio_rustls::TlsConnector;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::{WebSocketStream, client_async};
 
@@ -19,10 +22,17 @@ pub(crate) const SECRET: &[u8] = b"a secret of the tests";
 /// How long a test waits for anything.
 const PATIENCE: Duration = Duration::from_secs(20);
 
+/// A TCP connection, or TLS on one.
+trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
+
+type Socket = WebSocketStream<Box<dyn Stream>>;
+
 pub(crate) struct Device {
     client: Client,
     address: SocketAddr,
-    socket: Option<WebSocketStream<TcpStream>>,
+    tls: Option<(TlsConnector, ServerName<'static>)>,
+    socket: Option<Socket>,
     started: Instant,
     pub(crate) seen: Vec<Observation>,
 }
@@ -32,7 +42,13 @@ impl Device {
         let key = DeviceKey { user: UserId(user), device: DeviceId(device) };
         let token = auth::token(SECRET, key, u64::MAX);
         let client = Client::new(Config::default(), key, token, user * 100 + u64::from(device));
-        Self { client, address, socket: None, started: Instant::now(), seen: Vec::new() }
+        Self { client, address, tls: None, socket: None, started: Instant::now(), seen: Vec::new() }
+    }
+
+    /// Connects by TLS, and trusts whom the connector trusts.
+    pub(crate) fn by_tls(mut self, connector: TlsConnector, name: ServerName<'static>) -> Self {
+        self.tls = Some((connector, name));
+        self
     }
 
     pub(crate) fn address(&self) -> SocketAddr {
@@ -117,7 +133,7 @@ impl Device {
         while let Some(effect) = self.client.poll_effect() {
             match effect {
                 Effect::Connect => {
-                    self.socket = connect(self.address).await;
+                    self.socket = connect(self.address, self.tls.as_ref()).await;
                     let input = if self.socket.is_some() { Input::Connected } else { Input::Disconnected };
                     self.handle(input);
                 }
@@ -156,14 +172,18 @@ pub(crate) fn delivered(seen: &[Observation], expected: &[u8]) -> usize {
     seen.iter().filter(is_it).count()
 }
 
-async fn connect(address: SocketAddr) -> Option<WebSocketStream<TcpStream>> {
+async fn connect(address: SocketAddr, tls: Option<&(TlsConnector, ServerName<'static>)>) -> Option<Socket> {
     let stream = TcpStream::connect(address).await.ok()?;
     stream.set_nodelay(true).ok()?;
+    let stream: Box<dyn Stream> = match tls {
+        None => Box::new(stream),
+        Some((connector, name)) => Box::new(connector.connect(name.clone(), stream).await.ok()?),
+    };
     Some(client_async("ws://server/", stream).await.ok()?.0)
 }
 
 /// The next frame; `None` at the end of the connection; never without a connection.
-async fn receive(socket: &mut Option<WebSocketStream<TcpStream>>) -> Option<Bytes> {
+async fn receive(socket: &mut Option<Socket>) -> Option<Bytes> {
     let Some(socket) = socket else { return std::future::pending().await };
     loop {
         match socket.next().await?.ok()? {

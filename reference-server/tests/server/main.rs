@@ -8,3 +8,4 @@ mod journal_files;
 mod model;
 mod process;
 mod serving;
+mod tls;

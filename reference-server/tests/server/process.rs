@@ -14,7 +14,7 @@ use tokio::time::timeout;
 use crate::device::{Device, SECRET, accepted};
 use crate::journal_files::Scratch;
 
-fn command(directory: &Path) -> Command {
+pub(crate) fn command(directory: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_avouch-server"));
     for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("AVOUCH_SERVER_")) {
         command.env_remove(name);
@@ -25,14 +25,14 @@ fn command(directory: &Path) -> Command {
     command
 }
 
-async fn start(command: &mut Command) -> (Child, serde_json::Value) {
+pub(crate) async fn start(command: &mut Command) -> (Child, serde_json::Value) {
     let mut child = command.spawn().unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
     let line = timeout(Duration::from_secs(20), lines.next_line()).await.unwrap().unwrap().unwrap();
     (child, serde_json::from_str(&line).unwrap())
 }
 
-fn address(ready: &serde_json::Value) -> SocketAddr {
+pub(crate) fn address(ready: &serde_json::Value) -> SocketAddr {
     ready["address"].as_str().unwrap().parse().unwrap()
 }
 
@@ -43,7 +43,7 @@ async fn ended(command: &mut Command) -> (i32, String, String) {
     (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
 }
 
-async fn check(command: &mut Command, expected_code: i32, expected: &[&str]) {
+pub(crate) async fn check(command: &mut Command, expected_code: i32, expected: &[&str]) {
     let (code, _, stderr) = ended(command).await;
     assert_eq!(code, expected_code, "{stderr}");
     for expected in expected {
