@@ -1,12 +1,16 @@
 //! The command line. One file per command; what the user said becomes what it means here, nothing more.
 
+mod carry_out;
 mod check;
 pub mod list;
 pub mod output;
+mod progress;
 mod report;
 mod run;
 mod schema;
 mod serve;
+mod signals;
+mod sources;
 
 use std::process::ExitCode;
 
@@ -43,8 +47,14 @@ enum Command {
     Serve(Box<serve::Args>),
 }
 
-const EXIT_CODES_HELP: &str = "Exit codes: 0 everything claimed held · 1 a guarantee was violated · 2 bad usage or \
-scenario · 3 inconclusive · 4 the target could not be started or died on its own";
+const EXIT_CODES_HELP: &str = "\
+Exit codes:
+  0    everything claimed held
+  1    a guarantee was violated; outranks all else
+  2    bad usage, scenario, history or configuration
+  3    too little was seen to say
+  4    the target could not be started, or died on its own
+  130  interrupted twice: given up at once, without a verdict";
 
 /// Why the process ends. One documented code per cause; a violation outranks all else.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,16 +69,19 @@ pub enum Exit {
     Inconclusive,
     /// The target could not be started or died on its own.
     TargetDied,
+    /// A second interrupt: nothing was waited for.
+    Abandoned,
 }
 
 impl Exit {
     /// All, with what they mean.
-    pub const ALL: [(Self, &'static str); 5] = [
+    pub const ALL: [(Self, &'static str); 6] = [
         (Self::Pass, "everything claimed held"),
         (Self::Violated, "a guarantee was violated; outranks all else"),
         (Self::Usage, "bad usage, scenario, history or configuration"),
         (Self::Inconclusive, "too little was seen to say"),
         (Self::TargetDied, "the target could not be started, or died on its own"),
+        (Self::Abandoned, "interrupted twice: given up at once, without a verdict"),
     ];
 
     /// The process's exit code.
@@ -79,6 +92,7 @@ impl Exit {
             Self::Usage => 2,
             Self::Inconclusive => 3,
             Self::TargetDied => 4,
+            Self::Abandoned => 130,
         }
     }
 
@@ -90,7 +104,8 @@ impl Exit {
             Self::Inconclusive => 1,
             Self::TargetDied => 2,
             Self::Usage => 3,
-            Self::Violated => 4,
+            Self::Abandoned => 4,
+            Self::Violated => 5,
         };
         if rank(other) > rank(self) { other } else { self }
     }
@@ -162,6 +177,14 @@ mod tests {
     #[test]
     fn the_command_line_is_well_formed() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn help_tells_every_exit_code() {
+        for (exit, meaning) in Exit::ALL {
+            let line = format!("\n  {:<4} {meaning}", exit.code());
+            assert!(EXIT_CODES_HELP.contains(&line), "{line}");
+        }
     }
 
     #[test]

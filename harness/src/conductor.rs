@@ -15,6 +15,7 @@ use avouch_scenarios::plan::{Do, Plan};
 use crate::adapter::Change;
 use crate::device::{Install, Order};
 use crate::handle::Letter;
+use crate::interrupt::Interrupt;
 use crate::recorder::Recorder;
 use crate::world::{NodeOrder, World};
 
@@ -44,15 +45,18 @@ pub enum Ended {
 /// Makes the protocol side of a device of the plan: its installations, one after another.
 pub type Installer = Rc<dyn Fn(u32) -> Install>;
 
-/// Carries a plan out in a world. Everything that was seen is in the recorder when it returns.
+/// Carries a plan out in a world, unless it is interrupted before. Everything that was seen is in the recorder when it returns.
 pub async fn conduct<W: World + 'static>(
     plan: Rc<Plan>,
     world: Rc<W>,
     installer: Installer,
     recorder: Recorder,
-    interrupt: Signal,
+    interrupt: Option<Interrupt>,
 ) -> Ended {
-    let stage = Rc::new(Stage::new(plan, world, installer, recorder, interrupt));
+    let stage = Rc::new(Stage::new(plan, world, installer, recorder));
+    if let Some(interrupt) = interrupt {
+        heed(&stage, interrupt);
+    }
     let ended = match play(&stage).await {
         Ok(()) if stage.interrupt.is_set() => Ended::Interrupted,
         Ok(()) => Ended::Whole,
@@ -63,6 +67,17 @@ pub async fn conduct<W: World + 'static>(
         (Some(why), None) if ended != Ended::Interrupted => Ended::TargetDied(why),
         _ => ended,
     }
+}
+
+/// Passes an interrupt on to the run, within one look of the world's clock.
+fn heed<W: World + 'static>(stage: &Rc<Stage<W>>, interrupt: Interrupt) {
+    let heeding = stage.clone();
+    stage.world.spawn_here(Box::pin(async move {
+        while !interrupt.is_set() {
+            heeding.sleep_ns(LOOK_NS).await;
+        }
+        heeding.interrupt.set();
+    }));
 }
 
 async fn play<W: World + 'static>(stage: &Rc<Stage<W>>) -> Result<(), Ended> {
@@ -93,7 +108,11 @@ async fn play<W: World + 'static>(stage: &Rc<Stage<W>>) -> Result<(), Ended> {
 async fn set_up<W: World + 'static>(stage: &Rc<Stage<W>>) -> Result<(), Ended> {
     declare(stage);
     for node in 0..stage.plan.cluster.nodes {
-        let started = stage.world.order(node, NodeOrder::Start).await;
+        let started = tokio::select! {
+            biased;
+            () = stage.interrupt.wait() => return Err(Ended::Interrupted),
+            started = stage.world.order(node, NodeOrder::Start) => started,
+        };
         started.map_err(|why| Ended::TargetDied(why.to_string()))?;
     }
     stage.start_devices();
@@ -107,6 +126,9 @@ async fn set_up<W: World + 'static>(stage: &Rc<Stage<W>>) -> Result<(), Ended> {
     }
     let limit_ns = stage.now_ns() + stage.plan.phases.setup_ns_max;
     while let Some(missing) = stage.missing_in_set_up() {
+        if stage.interrupt.is_set() {
+            return Err(Ended::Interrupted);
+        }
         if stage.now_ns() >= limit_ns {
             return Err(Ended::NoSetUp(missing));
         }

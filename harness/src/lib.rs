@@ -10,6 +10,7 @@ pub mod client;
 pub mod conductor;
 pub mod device;
 pub mod handle;
+pub mod interrupt;
 pub mod link;
 pub mod panics;
 pub mod payload;

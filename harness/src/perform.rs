@@ -10,7 +10,7 @@ use std::thread;
 use avouch_engine::auth;
 use avouch_engine::client::Config;
 use avouch_reports::history::Header;
-use avouch_reports::run::Run;
+use avouch_reports::run::{End, Run, RunFacts};
 use avouch_scenarios::keyed::{self, Purpose};
 use avouch_scenarios::plan::{ClientVerb, Expect, Fault, Plan, PlannedFault, When};
 use avouch_server::config::Settings;
@@ -18,9 +18,10 @@ use avouch_server::config::Settings;
 use crate::adapter::Adapter;
 use crate::adapter::reference::{self, Identity, Reference};
 use crate::check::Options;
-use crate::conductor::{Ended, Installer, Signal, conduct};
+use crate::conductor::{Ended, Installer, conduct};
+use crate::interrupt::Interrupt;
 use crate::payload;
-use crate::session::{Brief, Session};
+use crate::session::{Brief, Earlier, Session, SessionError};
 use crate::world::sim::simulate;
 
 /// Stack of a run's thread. Bytes.
@@ -73,7 +74,11 @@ pub struct Task {
 /// Reads a whole text file of at most that many bytes.
 pub fn read_bounded(path: &Path, bytes_max: usize) -> io::Result<String> {
     let mut text = String::new();
-    let read = File::open(path)?.take(bytes_max as u64 + 1).read_to_string(&mut text)?;
+    let read = File::open(path)?.take(bytes_max as u64 + 1).read_to_string(&mut text);
+    let read = read.map_err(|error| match error.kind() {
+        io::ErrorKind::InvalidData => io::Error::other("not valid UTF-8: this is no text file"),
+        _ => error,
+    })?;
     if read > bytes_max {
         return Err(io::Error::other(format!("longer than {bytes_max} bytes")));
     }
@@ -145,36 +150,71 @@ pub fn server_config(plan: &Plan) -> avouch_engine::server::Config {
     settings.expect("`check_plan` refused plans with such settings").engine
 }
 
+/// What came of a task.
+#[derive(Clone, Debug)]
+pub struct Performed {
+    /// The record. Where nothing could be carried out, it says so: no task disappears from a summary.
+    pub run: Run,
+    /// What was in the run folder before.
+    pub earlier: Earlier,
+    /// What went wrong beside the run, in words.
+    pub complaint: Option<String>,
+}
+
 /// Performs a task on a fresh thread: nothing that a thread remembers can leak from run to run.
-pub fn on_own_thread(task: Task) -> Result<Run, String> {
-    let name = task.plan.scenario.clone();
-    let thread = thread::Builder::new().stack_size(STACK_BYTES).name(name.clone());
-    let running =
-        thread.spawn(move || perform(task)).map_err(|error| format!("{name}: no thread: {error}"))?;
-    running.join().unwrap_or_else(|_| Err(format!("{name}: the tool panicked; this is a bug of avouch")))
+pub fn on_own_thread(task: Task, interrupt: Interrupt) -> Performed {
+    let thread = thread::Builder::new().stack_size(STACK_BYTES).name(task.plan.scenario.clone());
+    let own = task.clone();
+    let running = thread.spawn(move || perform(own, interrupt));
+    match running.map(thread::JoinHandle::join) {
+        Ok(Ok(performed)) => performed,
+        Ok(Err(_panic)) => not_performed(task, "the tool panicked; this is a bug of avouch"),
+        Err(error) => not_performed(task, &format!("no thread could be started: {error}")),
+    }
 }
 
-fn perform(task: Task) -> Result<Run, String> {
-    let name = task.plan.scenario.clone();
-    let failed = |why: String| format!("{name}: {why}");
+fn perform(task: Task, interrupt: Interrupt) -> Performed {
     let world = task.world;
-    let folder = task.folder.clone();
-    let brief = brief(task);
+    let brief = brief(task.clone());
     let plan = brief.plan.clone();
-    let session = Session::open(brief).map_err(|error| failed(error.to_string()))?;
-    let ended = match world {
-        World::Sim => in_simulation(&plan, &session),
-        World::Live => crate::world::live::perform(&plan, &session, &folder),
+    let session = match Session::open(brief) {
+        Ok(session) => session,
+        Err(error) => return not_performed(task, &error.to_string()),
     };
-    session.close(&ended).map_err(|error| failed(error.to_string()))
+    let earlier = session.earlier().clone();
+    let ended = match world {
+        World::Sim => in_simulation(&plan, &session, interrupt),
+        World::Live => crate::world::live::perform(&plan, &session, interrupt),
+    };
+    match session.close(&ended) {
+        Ok(run) => Performed { run, earlier, complaint: None },
+        Err(error) => {
+            let words = error.to_string();
+            match error {
+                SessionError::Unwritten { run, .. } => {
+                    Performed { run: *run, earlier, complaint: Some(format!("{}: {words}", plan.scenario)) }
+                }
+                _ => Performed { earlier, ..not_performed(task, &words) },
+            }
+        }
+    }
 }
 
-fn in_simulation(plan: &Rc<Plan>, session: &Session) -> Ended {
+/// The record of a run that could not be carried out.
+fn not_performed(task: Task, why: &str) -> Performed {
+    let complaint = Some(format!("{}: {why}", task.plan.scenario));
+    let mut run = Run::new(brief(task).header, RunFacts::new([]));
+    run.end = End::ToolFailed { why: why.lines().next().unwrap_or_default().to_owned() };
+    run.conclude();
+    Performed { run, earlier: Earlier::Nothing, complaint }
+}
+
+fn in_simulation(plan: &Rc<Plan>, session: &Session, interrupt: Interrupt) -> Ended {
     let recorder = session.recorder();
     let (conducted_plan, conducted_recorder) = (plan.clone(), recorder.clone());
     let ended = simulate(plan, &recorder, move |world| {
         let installer = installer(conducted_plan.clone());
-        conduct(conducted_plan, world, installer, conducted_recorder, Signal::default())
+        conduct(conducted_plan, world, installer, conducted_recorder, Some(interrupt))
     });
     ended.unwrap_or_else(|error| Ended::TargetDied(error.to_string()))
 }

@@ -3,6 +3,10 @@
 //! A run folder holds `history.jsonl` (written as it happens), `run.json`, `junit.xml`, `summary.md`,
 //! `latency.hlog`, one `.hgrm` per stage and the plan. Everything but the history can be made again from it.
 
+mod folder;
+#[cfg(test)]
+mod tests;
+
 use std::cell::RefCell;
 use std::fs::{self, File};
 use std::io::{self, BufReader, BufWriter};
@@ -22,6 +26,8 @@ use crate::check::{Judge, Options, explain};
 use crate::conductor::{self, Ended};
 use crate::recorder::{Recorder, Sink};
 
+pub use folder::{Earlier, HISTORY, RECORD};
+
 /// Time after a fault's end that still counts as inside its window. Nanoseconds.
 const SETTLE_NS: u64 = 1_000_000_000;
 /// Events between two flushes of the history, when nothing else asks for one.
@@ -34,6 +40,26 @@ pub enum SessionError {
     #[error("cannot write {path}: {cause}\nhint: choose another folder with --out, or make room")]
     Folder {
         /// Where.
+        path: PathBuf,
+        /// Why.
+        cause: io::Error,
+    },
+    /// Another run is going on in the folder.
+    #[error(
+        "{path} belongs to a run that is going on\nhint: wait for it, or choose another folder with --out"
+    )]
+    InUse {
+        /// The run folder.
+        path: PathBuf,
+    },
+    /// The run was judged, but its folder is not complete.
+    #[error(
+        "cannot write {path}: {cause}\nhint: the verdict is told all the same; make room and run it again to have the files"
+    )]
+    Unwritten {
+        /// What was judged.
+        run: Box<Run>,
+        /// The first file that is missing.
         path: PathBuf,
         /// Why.
         cause: io::Error,
@@ -64,6 +90,7 @@ pub struct Brief {
 /// Consumes events and becomes the record.
 pub struct Session {
     brief: Brief,
+    earlier: Earlier,
     taps: Rc<RefCell<Taps>>,
 }
 
@@ -117,17 +144,26 @@ impl Session {
             let path = path.to_owned();
             move |cause| SessionError::Folder { path, cause }
         };
-        fs::create_dir_all(folder).map_err(failed(folder))?;
+        let (file, earlier) = folder::claim(folder)?;
         let plan = serde_json::to_vec_pretty(&*brief.plan).expect("a plan has no map keys but strings");
         let path = folder.join("plan.json");
         fs::write(&path, plan).map_err(failed(&path))?;
-        let path = folder.join("history.jsonl");
-        let file = File::create(&path).map_err(failed(&path))?;
+        let path = folder.join(HISTORY);
         let writer = HistoryWriter::new(file, &brief.header)
             .map_err(|cause| SessionError::History { path: path.clone(), cause })?;
         let judgement = Judging::new(&brief.header, brief.options.clone(), planned(&brief.plan));
         let taps = Rc::new(RefCell::new(Taps { writer, since_flush: 0, judgement }));
-        Ok(Self { brief, taps })
+        Ok(Self { brief, earlier, taps })
+    }
+
+    /// The run folder.
+    pub fn folder(&self) -> &Path {
+        &self.brief.folder
+    }
+
+    /// What was in the run folder before.
+    pub fn earlier(&self) -> &Earlier {
+        &self.earlier
     }
 
     /// A recorder whose events end up here.
@@ -142,27 +178,26 @@ impl Session {
         let Ok(taps) = Rc::try_unwrap(self.taps).map(RefCell::into_inner) else {
             unreachable!("the run is over: its recorder, which shared this, is gone with its tasks")
         };
-        let path = self.brief.folder.join("history.jsonl");
-        let in_history = |cause| SessionError::History { path: path.clone(), cause };
         let gates: Vec<LatencyGate> = self.brief.plan.expect.latency.iter().filter_map(gate).collect();
         let (mut run, mut latency) = taps.judgement.conclude(self.brief.header.clone(), &gates);
+        run.end = end(ended);
         match taps.writer.finish() {
             Ok((summary, _)) => run.history_hash = Some(summary.hash),
             Err(_) if matches!(ended, Ended::NotRecorded(_)) => {}
-            Err(cause) => return Err(in_history(cause)),
+            // What was not kept cannot be judged again, by nobody.
+            Err(cause) => run.end = End::ToolFailed { why: cause.to_string() },
         }
-        run.end = end(ended);
         run.environment = environment();
         if run.judgements.iter().any(|judgement| !judgement.findings.is_empty()) {
-            let file =
-                File::open(&path).map_err(|cause| SessionError::Folder { path: path.clone(), cause })?;
-            let options = ReadOptions { accept_torn: true };
-            let reader = HistoryReader::open(BufReader::new(file), options).map_err(in_history)?;
-            explain(&mut run.judgements, &mut reader.map_while(Result::ok));
+            // Where the history cannot be read back, a finding stands without its timeline.
+            let events = stored_events(&self.brief.folder.join(HISTORY)).into_iter().flatten();
+            explain(&mut run.judgements, &mut events.map_while(Result::ok));
         }
         run.conclude();
-        write_folder(&self.brief.folder, &run, &mut latency)?;
-        Ok(run)
+        match write_folder(&self.brief.folder, &run, &mut latency) {
+            Ok(()) => Ok(run),
+            Err((path, cause)) => Err(SessionError::Unwritten { run: Box::new(run), path, cause }),
+        }
     }
 }
 
@@ -184,8 +219,13 @@ impl Taps {
     }
 }
 
-/// Writes everything that follows from the history.
-pub fn write_folder(folder: &Path, run: &Run, latency: &mut LatencyRecorder) -> Result<(), SessionError> {
+fn stored_events(path: &Path) -> Option<HistoryReader<BufReader<File>>> {
+    let file = File::open(path).ok()?;
+    HistoryReader::open(BufReader::new(file), ReadOptions { accept_torn: true }).ok()
+}
+
+/// Writes everything that follows from the history. An error names the file that could not be written.
+fn write_folder(folder: &Path, run: &Run, latency: &mut LatencyRecorder) -> Result<(), (PathBuf, io::Error)> {
     use avouch_reports::render::{Json, Junit, Markdown, Renderer};
     let write = |name: &str, fill: &mut dyn FnMut(&mut dyn io::Write) -> io::Result<()>| {
         let path = folder.join(name);
@@ -194,9 +234,9 @@ pub fn write_folder(folder: &Path, run: &Run, latency: &mut LatencyRecorder) -> 
             fill(&mut out)?;
             io::Write::flush(&mut out)
         });
-        filled.map_err(|cause| SessionError::Folder { path, cause })
+        filled.map_err(|cause| (path, cause))
     };
-    write("run.json", &mut |out| Json.render(run, out))?;
+    write(RECORD, &mut |out| Json.render(run, out))?;
     write("junit.xml", &mut |out| Junit.render(run, out))?;
     write("summary.md", &mut |out| Markdown.render(run, out))?;
     write("latency.hlog", &mut |out| latency.write_hlog(out))?;

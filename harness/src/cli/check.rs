@@ -1,21 +1,22 @@
 //! `avouch check`: judges a stored history, of this tool or of another.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader};
 use std::path::PathBuf;
 
 use avouch_reports::history::{Header, HistoryReader, ReadOptions, What};
 use avouch_reports::run::{End, PlannedFault, Run};
+use avouch_scenarios::nearest;
 
 use super::output::Output;
 use super::{Exit, Format};
 use crate::check::{GUARANTEES, Options, explain, find};
-use crate::session::Judging;
+use crate::session::{HISTORY, Judging};
 
 /// Arguments.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// The history (JSON Lines; see docs/history-format.md)
+    /// The history (JSON Lines; see docs/history-format.md), or a run folder that holds one
     history: PathBuf,
     /// Guarantees that must hold, in addition to those that the history's header names
     #[arg(long, value_delimiter = ',', value_name = "ID")]
@@ -27,8 +28,11 @@ pub(super) struct Args {
 
 pub(super) fn check(args: &Args, output: Output) -> Exit {
     if let Some(unknown) = args.expect.iter().find(|id| find(id).is_none()) {
-        let known = GUARANTEES.iter().map(|guarantee| guarantee.id).collect::<Vec<_>>().join(", ");
-        output.error(format!("there is no guarantee `{unknown}`\nhint: there are {known}"));
+        let hint = match nearest(unknown, GUARANTEES.iter().map(|guarantee| guarantee.id)) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => "`avouch list guarantees` shows all".to_owned(),
+        };
+        output.error(format!("there is no guarantee `{unknown}`\nhint: {hint}"));
         return Exit::Usage;
     }
     match judge(args) {
@@ -41,19 +45,22 @@ pub(super) fn check(args: &Args, output: Output) -> Exit {
                 output.say(note);
             }
             let exit = super::exit_of(run.outcome);
-            match output.data(&super::render_all(&[run], args.format, output.colour())) {
-                Ok(()) => exit,
-                Err(error) => {
-                    output.error(format!("cannot print: {error}"));
-                    exit.worse(Exit::Usage)
-                }
-            }
+            output.result(&super::render_all(&[run], args.format, output.colour()), exit)
         }
     }
 }
 
 fn open(args: &Args) -> Result<HistoryReader<BufReader<File>>, String> {
-    let file = File::open(&args.history).map_err(|error: io::Error| error.to_string())?;
+    let path = if args.history.is_dir() { args.history.join(HISTORY) } else { args.history.clone() };
+    if fs::metadata(&path).is_ok_and(|meta| !meta.is_file()) {
+        let words = "this is no file: a history is read more than once\nhint: write it to a file first";
+        return Err(words.to_owned());
+    }
+    let file = File::open(&path).map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound if args.history.is_dir() => format!("there is no {HISTORY} in this folder"),
+        io::ErrorKind::NotFound => "there is no such file".to_owned(),
+        _ => error.to_string(),
+    })?;
     HistoryReader::open(BufReader::new(file), ReadOptions { accept_torn: true })
         .map_err(|error| error.to_string())
 }

@@ -2,18 +2,21 @@
 
 use std::fmt::Write as _;
 
+use avouch_reports::escape::visible;
 use avouch_scenarios::FAULT_KINDS;
 use avouch_scenarios::profiles::PROFILES;
+use avouch_scenarios::target::{TARGETS, TargetEntry, parse_target};
 use clap::ValueEnum;
 
 use super::Exit;
 use super::output::Output;
+use super::sources::{self, Loaded};
 use crate::check::GUARANTEES;
 
 /// Arguments.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// Of what
+    /// What to list
     #[arg(value_enum)]
     subject: Subject,
     /// As a Markdown table, as the documents have it
@@ -27,6 +30,10 @@ enum Subject {
     Guarantees,
     /// What scenarios can make go wrong.
     Faults,
+    /// Scenarios of the catalog, and what each proves.
+    Scenarios,
+    /// Servers that can be put to the test, and what they claim.
+    Targets,
     /// Network profiles.
     Profiles,
     /// Exit codes of this command.
@@ -35,19 +42,45 @@ enum Subject {
 
 pub(super) fn list(args: &Args, output: Output) -> Exit {
     let table = match args.subject {
-        Subject::Guarantees => guarantees(),
-        Subject::Faults => faults(),
-        Subject::Profiles => profiles(),
-        Subject::ExitCodes => exit_codes(),
+        Subject::Guarantees => Ok(guarantees()),
+        Subject::Faults => Ok(faults()),
+        Subject::Scenarios => scenarios(output),
+        Subject::Targets => targets(),
+        Subject::Profiles => Ok(profiles()),
+        Subject::ExitCodes => Ok(exit_codes()),
     };
-    let text = if args.markdown { table.markdown() } else { table.text() };
-    match output.data(text.as_bytes()) {
-        Ok(()) => Exit::Pass,
-        Err(error) => {
-            output.error(format!("cannot print: {error}"));
+    match table {
+        Ok(table) => {
+            let text = if args.markdown { table.markdown() } else { table.text() };
+            output.result(text.as_bytes(), Exit::Pass)
+        }
+        Err(words) => {
+            output.error(words.strip_prefix("error: ").unwrap_or(&words));
             Exit::Usage
         }
     }
+}
+
+/// Every scenario of the catalog that a command run here would use.
+fn scenarios(output: Output) -> Result<Table, String> {
+    let (scenarios, origin) = sources::catalog()?;
+    if let Some(words) = origin.words() {
+        output.say(format!("{} {words}", sources::counted(scenarios.len())));
+    }
+    let row = |loaded: Loaded| vec![format!("`{}`", visible(&loaded.name)), visible(&loaded.scenario.about)];
+    Ok(Table { head: vec!["scenario", "what it proves"], rows: scenarios.into_iter().map(row).collect() })
+}
+
+/// Every target, with what it claims and where.
+fn targets() -> Result<Table, String> {
+    let row = |entry: &TargetEntry| {
+        let target = parse_target(entry.name, entry.text).map_err(|refused| refused.to_string())?;
+        let claims = target.claim.iter().map(|claim| format!("{}: {}", claim.guarantee, claim.source));
+        let claims = claims.collect::<Vec<_>>().join("\n");
+        Ok(vec![format!("`{}`", entry.name), target.about, format!("protocol {}", target.protocol), claims])
+    };
+    let rows = TARGETS.iter().map(row).collect::<Result<_, String>>()?;
+    Ok(Table { head: vec!["target", "what it is", "protocol", "claims"], rows })
 }
 
 /// Rows of cells below a head.
@@ -148,6 +181,20 @@ mod tests {
         for guarantee in GUARANTEES {
             let id = format!("`{}`", guarantee.id);
             assert!(chinese.contains(&id), "README.zh-CN.md does not know {id}");
+        }
+    }
+
+    #[test]
+    fn every_claim_of_the_reference_server_cites_a_rule_that_there_is() {
+        let protocol = include_str!("../../../reference-server/PROTOCOL.md");
+        let entry = TARGETS.iter().find(|entry| entry.name == "reference").unwrap();
+        for claim in parse_target(entry.name, entry.text).unwrap().claim {
+            let cited = claim.source.split([' ', ',', ':']).filter(|word| word.starts_with("AV-"));
+            let cited: Vec<&str> = cited.collect();
+            assert!(!cited.is_empty(), "{}: {}", claim.guarantee, claim.source);
+            for rule in cited {
+                assert!(protocol.contains(&format!("**[{rule}]**")), "{}: {rule}", claim.guarantee);
+            }
         }
     }
 

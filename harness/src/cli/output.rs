@@ -1,8 +1,13 @@
 //! The one place that prints: data to standard output, talk to standard error.
-#![allow(clippy::print_stderr, reason = "this module is the exception that the lint is there for")]
+//!
+//! Standard error may be closed or full, as in `2>&1 | head`: that hides words, and ends nothing.
 
 use std::fmt::Display;
 use std::io::{self, IsTerminal, Write};
+
+use avouch_reports::escape::visible;
+
+use super::Exit;
 
 /// How the command talks.
 #[derive(Clone, Copy, Debug)]
@@ -30,7 +35,8 @@ impl Output {
 
     /// Whether somebody watches who can be shown a line that changes.
     pub fn is_watched(&self) -> bool {
-        !self.quiet && io::stderr().is_terminal()
+        let can_overwrite = std::env::var_os("TERM").is_none_or(|terminal| terminal != "dumb");
+        !self.quiet && can_overwrite && io::stderr().is_terminal()
     }
 
     /// Data. A closed pipe (`| head`) is no error.
@@ -42,18 +48,28 @@ impl Output {
         }
     }
 
+    /// Data that a command ends with: the exit code, also where the data could not be printed.
+    pub fn result(&self, bytes: &[u8], exit: Exit) -> Exit {
+        match self.data(bytes) {
+            Ok(()) => exit,
+            Err(error) => {
+                self.error(format!("cannot print: {error}"));
+                exit.worse(Exit::Usage)
+            }
+        }
+    }
+
     /// Talk that `--quiet` silences.
     pub fn say(&self, words: impl Display) {
         if !self.quiet {
-            eprintln!("{words}");
+            let _ = writeln!(io::stderr(), "{}", harmless(&words.to_string()));
         }
     }
 
     /// A line that the next one overwrites; only where somebody watches.
     pub fn progress(&self, words: impl Display) {
         if self.is_watched() {
-            eprint!("\r\x1b[2K{words}");
-            let _ = io::stderr().flush();
+            let _ = write!(io::stderr(), "\r\x1b[2K{words}");
         }
     }
 
@@ -65,6 +81,11 @@ impl Output {
     /// An error, with hints on lines of their own.
     pub fn error(&self, words: impl Display) {
         let label = if self.colour_err { "\x1b[1;31merror\x1b[0m" } else { "error" };
-        eprintln!("{label}: {words}");
+        let _ = writeln!(io::stderr(), "{label}: {}", harmless(&words.to_string()));
     }
+}
+
+/// Words may quote file names, files and targets, and these may be hostile. Lines stay.
+fn harmless(words: &str) -> String {
+    words.split('\n').map(visible).collect::<Vec<_>>().join("\n")
 }

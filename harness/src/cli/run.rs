@@ -1,43 +1,47 @@
 //! `avouch run`: carries scenarios out and judges them.
 
-use std::fs;
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 use avouch_reports::run::Run;
 use avouch_scenarios::plan::Plan;
-use avouch_scenarios::{Scenario, parse_scenario};
+use avouch_scenarios::target::TARGETS;
 use clap::ValueEnum;
 
+use super::carry_out::{CarriedOut, carry_out};
 use super::output::Output;
+use super::sources::{self, Loaded};
 use super::{Exit, Format};
-use crate::perform::{self, Task, World};
+use crate::perform::{self, Performed, Task, World};
+use crate::session::Earlier;
+use crate::world::descriptors;
 
-/// Where scenarios are looked for when none is named.
-const CATALOG: &str = "scenarios/catalog";
-/// Scenario files in one run at most.
-const FILES_MAX: usize = 10_000;
-/// How deep folders are searched.
-const FOLDERS_DEEP_MAX: usize = 16;
+/// The summary of all runs in the folder of run folders.
+const SUMMARY: &str = "junit.xml";
 
 /// Arguments.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// Scenario files or folders [default: the catalog]
+    /// Scenario files, folders of them, or names of the catalog such as crash/kill [default: the whole catalog]
+    #[arg(value_name = "SCENARIO")]
     paths: Vec<PathBuf>,
     /// Where to carry them out
     #[arg(long, value_enum, default_value_t = WorldName::Sim)]
     world: WorldName,
+    /// The server that is put to the test
+    #[arg(long, default_value = "reference", value_name = "NAME")]
+    target: String,
     /// What every random choice is made from
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, default_value_t = 1, value_parser = seed, allow_hyphen_values = true, value_name = "NUMBER")]
     seed: u64,
     /// This many seeds, from --seed upwards
-    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=1_000_000), value_name = "COUNT")]
     seeds: u64,
     /// Folder for run folders
-    #[arg(long, default_value = "avouch-out")]
+    #[arg(long, default_value = "avouch-out", value_name = "FOLDER")]
     out: PathBuf,
     /// How results are printed
     #[arg(long, value_enum, default_value_t)]
@@ -49,8 +53,8 @@ pub(super) struct Args {
     #[arg(long)]
     no_gates: bool,
     /// Runs at once [default: one per processor in sim, one in live]
-    #[arg(long)]
-    jobs: Option<usize>,
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..), value_name = "COUNT")]
+    jobs: Option<u16>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -61,19 +65,16 @@ enum WorldName {
     Live,
 }
 
+fn seed(text: &str) -> Result<u64, String> {
+    text.parse().map_err(|_| format!("a seed is a whole number from 0 to {}", u64::MAX))
+}
+
 pub(super) fn run(args: &Args, output: Output) -> Exit {
-    let scenarios = match find(&args.paths).and_then(|files| load(&files)) {
-        Ok(scenarios) => scenarios,
+    let tasks = match prepare(args, output) {
+        Ok(tasks) => tasks,
         Err(words) => {
             // Diagnostics of scenario files carry their own label.
             output.error(words.strip_prefix("error: ").unwrap_or(&words));
-            return Exit::Usage;
-        }
-    };
-    let tasks = match tasks(args, &scenarios) {
-        Ok(tasks) => tasks,
-        Err(words) => {
-            output.error(words);
             return Exit::Usage;
         }
     };
@@ -85,90 +86,33 @@ pub(super) fn run(args: &Args, output: Output) -> Exit {
         output.error("nothing of this can be carried out in this world");
         return Exit::Inconclusive;
     }
-    let jobs = args.jobs.unwrap_or(match args.world {
-        WorldName::Sim => thread::available_parallelism().map_or(1, usize::from),
-        WorldName::Live => 1,
-    });
-    let runs = perform_all(&tasks, jobs.max(1), output);
-    report(args, runs, output)
+    let jobs = args.jobs.map_or_else(|| default_jobs(args.world), usize::from);
+    if let Err(words) = open_out(&args.out).and_then(|()| room_for_live(args.world, &tasks, jobs)) {
+        output.error(words);
+        return Exit::Usage;
+    }
+    let Some(carried_out) = carry_out(tasks, jobs, output) else {
+        output.error("interrupted twice: the runs in progress were given up without a verdict");
+        return Exit::Abandoned;
+    };
+    report(args, carried_out, output)
 }
 
-/// Scenario files below the paths, in a fixed order.
-fn find(paths: &[PathBuf]) -> Result<Vec<(String, PathBuf)>, String> {
-    let default = [PathBuf::from(CATALOG)];
-    let paths = if paths.is_empty() { &default[..] } else { paths };
-    let mut files = Vec::new();
-    for path in paths {
-        let Ok(meta) = fs::metadata(path) else {
-            return Err(format!(
-                "there is no scenario file or folder {}\nhint: run from the repository's root, or name a file: avouch run {CATALOG}/smoke",
-                path.display()
-            ));
-        };
-        if meta.is_dir() {
-            search(path, 0, &mut files)?;
-        } else {
-            files.push(path.clone());
-        }
+fn prepare(args: &Args, output: Output) -> Result<Vec<Task>, String> {
+    check_target(&args.target)?;
+    let (scenarios, origin) = sources::load(&args.paths)?;
+    if let Some(words) = origin.words() {
+        output.say(format!("{} {words}", sources::counted(scenarios.len())));
     }
-    files.sort();
-    files.dedup();
-    if files.is_empty() {
-        return Err("no scenario file was found: they end in .toml".to_owned());
-    }
-    Ok(files.into_iter().map(|path| (name(&path), path)).collect())
+    tasks(args, &scenarios)
 }
 
-fn search(folder: &Path, depth: usize, files: &mut Vec<PathBuf>) -> Result<(), String> {
-    let unreadable = |error| format!("cannot read {}: {error}", folder.display());
-    if depth > FOLDERS_DEEP_MAX {
-        return Err(format!("{} is more than {FOLDERS_DEEP_MAX} folders deep", folder.display()));
+fn check_target(name: &str) -> Result<(), String> {
+    if TARGETS.iter().any(|target| target.name == name) {
+        return Ok(());
     }
-    for entry in fs::read_dir(folder).map_err(unreadable)? {
-        let path = entry.map_err(unreadable)?.path();
-        if path.is_dir() {
-            search(&path, depth + 1, files)?;
-        } else if path.extension().is_some_and(|ending| ending == "toml") {
-            files.push(path);
-        }
-        if files.len() > FILES_MAX {
-            return Err(format!("more than {FILES_MAX} scenario files; name fewer"));
-        }
-    }
-    Ok(())
-}
-
-/// Its path below the catalog, without the ending.
-fn name(path: &Path) -> String {
-    let parts: Vec<String> = path.iter().map(|part| part.to_string_lossy().into_owned()).collect();
-    let below = parts.iter().rposition(|part| part == "catalog").map_or(parts.len() - 1, |at| at + 1);
-    let name = parts[below.min(parts.len() - 1)..].join("/");
-    name.strip_suffix(".toml").unwrap_or(&name).to_owned()
-}
-
-struct Loaded {
-    name: String,
-    path: PathBuf,
-    scenario: Scenario,
-}
-
-/// Reads all of them, and reports all that is wrong with any.
-fn load(files: &[(String, PathBuf)]) -> Result<Vec<Loaded>, String> {
-    let mut wrong = Vec::new();
-    let mut scenarios = Vec::new();
-    for (name, path) in files {
-        let shown = path.display().to_string();
-        match perform::read_bounded(path, avouch_scenarios::SCENARIO_BYTES_MAX) {
-            Err(error) => wrong.push(format!("{shown}: {error}")),
-            Ok(text) => match parse_scenario(&shown, &text) {
-                Ok(scenario) => {
-                    scenarios.push(Loaded { name: name.clone(), path: path.clone(), scenario });
-                }
-                Err(refused) => wrong.push(refused.to_string()),
-            },
-        }
-    }
-    if wrong.is_empty() { Ok(scenarios) } else { Err(wrong.join("\n\n")) }
+    let known = TARGETS.iter().map(|target| target.name).collect::<Vec<_>>().join(", ");
+    Err(format!("there is no target `{name}`\nhint: there is {known}; `avouch list targets` tells more"))
 }
 
 fn tasks(args: &Args, scenarios: &[Loaded]) -> Result<Vec<Task>, String> {
@@ -176,14 +120,23 @@ fn tasks(args: &Args, scenarios: &[Loaded]) -> Result<Vec<Task>, String> {
         WorldName::Sim => World::Sim,
         WorldName::Live => World::Live,
     };
+    let last = args.seed.checked_add(args.seeds - 1);
+    let last = last.ok_or_else(|| format!("there are no {} seeds from {} upwards", args.seeds, args.seed))?;
     let mut tasks = Vec::new();
+    let mut folders: BTreeMap<PathBuf, &str> = BTreeMap::new();
     for loaded in scenarios {
-        for seed in args.seed..args.seed.saturating_add(args.seeds) {
-            let plan = loaded
-                .scenario
-                .plan(&loaded.name, seed)
-                .map_err(|error| format!("{}: {error}", loaded.path.display()))?;
-            tasks.push(task(args, world, loaded, plan)?);
+        for seed in args.seed..=last {
+            let plan = loaded.scenario.plan(&loaded.name, seed);
+            let plan = plan.map_err(|error| format!("{}: {error}", loaded.argument))?;
+            let task = task(args, world, loaded, plan)?;
+            if let Some(other) = folders.insert(task.folder.clone(), &loaded.argument) {
+                return Err(format!(
+                    "{other} and {} would have one run folder, {}\nhint: run them one after the other, each with its own --out",
+                    loaded.argument,
+                    task.folder.display()
+                ));
+            }
+            tasks.push(task);
         }
     }
     Ok(tasks)
@@ -195,9 +148,28 @@ fn task(args: &Args, world: World, loaded: &Loaded, mut plan: Plan) -> Result<Ta
     }
     let word = world.name();
     let folder = args.out.join(format!("{}-{word}-{}", loaded.name.replace('/', "-"), plan.seed));
-    let repeat = format!("avouch run {} --world {word} --seed {}", loaded.path.display(), plan.seed);
-    perform::check_plan(&plan).map_err(|why| format!("{}: {why}", loaded.path.display()))?;
+    let scenario = quoted(&loaded.argument);
+    let gates = if args.no_gates { " --no-gates" } else { "" };
+    let repeat = format!("avouch run {scenario} --world {word} --seed {}{gates}", plan.seed);
+    perform::check_plan(&plan).map_err(|why| format!("{}: {why}", loaded.argument))?;
     Ok(Task { plan, world, folder, repeat })
+}
+
+/// As a shell takes it for one word.
+fn quoted(argument: &str) -> String {
+    let is_plain = |c: char| c.is_alphanumeric() || "/._-+=:@,%".contains(c);
+    if argument.chars().all(is_plain) {
+        argument.to_owned()
+    } else {
+        format!("'{}'", argument.replace('\'', r"'\''"))
+    }
+}
+
+fn default_jobs(world: WorldName) -> usize {
+    match world {
+        WorldName::Sim => thread::available_parallelism().map_or(1, usize::from),
+        WorldName::Live => 1,
+    }
 }
 
 /// Leaves out what this world can do nothing of, and says so.
@@ -219,82 +191,83 @@ fn print_plans(tasks: &[Task], output: Output) -> Exit {
         many => serde_json::to_string_pretty(many),
     };
     let text = text.expect("a plan has no map keys but strings") + "\n";
-    match output.data(text.as_bytes()) {
-        Ok(()) => Exit::Pass,
-        Err(error) => {
-            output.error(format!("cannot print: {error}"));
-            Exit::Usage
-        }
+    output.result(text.as_bytes(), Exit::Pass)
+}
+
+/// Makes the folder and sees that it can be written, before anything runs. An earlier summary goes: should this be ended
+/// before there is a new one, nobody takes that for the outcome.
+fn open_out(out: &Path) -> Result<(), String> {
+    let summary = out.join(SUMMARY);
+    let opened =
+        fs::create_dir_all(out).and_then(|()| File::create(&summary)).and_then(|_| fs::remove_file(&summary));
+    opened.map_err(|error| {
+        let why = match error.kind() {
+            io::ErrorKind::AlreadyExists | io::ErrorKind::NotADirectory => "it is no folder".to_owned(),
+            _ => error.to_string(),
+        };
+        format!(
+            "run folders cannot be made in {}: {why}\nhint: choose another folder with --out",
+            out.display()
+        )
+    })
+}
+
+/// Live runs hold real sockets, and a process has so many file descriptors and no more.
+fn room_for_live(world: WorldName, tasks: &[Task], jobs: usize) -> Result<(), String> {
+    if world == WorldName::Sim {
+        return Ok(());
     }
+    let devices = tasks.iter().map(|task| task.plan.devices.len()).max().unwrap_or(0);
+    descriptors::make_room(devices, jobs.min(tasks.len())).map_err(|error| error.to_string())
 }
 
-/// Performs all tasks, several at once, each on a thread of its own; the results are in the tasks' order.
-fn perform_all(tasks: &[Task], jobs: usize, output: Output) -> Vec<Result<Run, String>> {
-    let total = tasks.len();
-    let next = AtomicUsize::new(0);
-    let results: Mutex<Vec<Option<Result<Run, String>>>> = Mutex::new((0..total).map(|_| None).collect());
-    let done = AtomicUsize::new(0);
-    thread::scope(|scope| {
-        for _ in 0..jobs.min(total) {
-            scope.spawn(|| {
-                while let Some(task) = tasks.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    output.progress(format!(
-                        "[{}/{total}] {}",
-                        done.load(Ordering::Relaxed),
-                        task.plan.scenario
-                    ));
-                    let result = perform::on_own_thread(task.clone());
-                    let number = done.fetch_add(1, Ordering::Relaxed) + 1;
-                    tell(number, total, task, &result, output);
-                    let mut results = results.lock().expect("no holder of this lock can panic");
-                    let slot = tasks.iter().position(|other| std::ptr::eq(other, task));
-                    if let Some(slot) = slot {
-                        results[slot] = Some(result);
-                    }
-                }
-            });
-        }
-    });
-    output.clear_progress();
-    let results = results.into_inner().expect("no holder of this lock can panic");
-    results.into_iter().flatten().collect()
-}
-
-/// One line per finished run.
-fn tell(number: usize, total: usize, task: &Task, result: &Result<Run, String>, output: Output) {
-    output.clear_progress();
-    let word = match result {
-        Ok(run) => run.outcome.name(),
-        Err(_) => "failed",
-    };
-    output.say(format!("[{number:>3}/{total}] {word:<13} {} (seed {})", task.plan.scenario, task.plan.seed));
-}
-
-fn report(args: &Args, results: Vec<Result<Run, String>>, output: Output) -> Exit {
+fn report(args: &Args, carried_out: CarriedOut, output: Output) -> Exit {
     let mut exit = Exit::Pass;
-    let mut runs = Vec::new();
-    for result in results {
-        match result {
-            Ok(run) => {
-                exit = exit.worse(super::exit_of(run.outcome));
-                runs.push(run);
-            }
-            Err(words) => {
-                output.error(words);
-                exit = exit.worse(Exit::Inconclusive);
-            }
+    for Performed { run, complaint, .. } in &carried_out.performed {
+        exit = exit.worse(super::exit_of(run.outcome));
+        if let Some(words) = complaint {
+            output.error(words);
+            exit = exit.worse(Exit::Inconclusive);
         }
     }
-    let summary = super::render_all(&runs, Format::Junit, false);
-    let path = args.out.join("junit.xml");
-    if let Err(error) = fs::create_dir_all(&args.out).and_then(|()| fs::write(&path, summary)) {
+    tell_of_earlier(&carried_out.performed, &args.out, output);
+    if carried_out.not_begun > 0 {
+        let (left_out, total) = (carried_out.not_begun, carried_out.not_begun + carried_out.performed.len());
+        output.say(format!("interrupted: {left_out} of {total} runs were not begun"));
+        exit = exit.worse(Exit::Inconclusive);
+    }
+    let runs: Vec<Run> = carried_out.performed.into_iter().map(|performed| performed.run).collect();
+    let path = args.out.join(SUMMARY);
+    if let Err(error) = fs::write(&path, super::render_all(&runs, Format::Junit, false)) {
         output.error(format!("cannot write {}: {error}", path.display()));
         exit = exit.worse(Exit::Inconclusive);
     }
-    let rendered = super::render_all(&runs, args.format, output.colour());
-    if let Err(error) = output.data(&rendered) {
-        output.error(format!("cannot print: {error}"));
-        exit = exit.worse(Exit::Usage);
+    output.result(&super::render_all(&runs, args.format, output.colour()), exit)
+}
+
+/// What became of runs that were in the run folders before.
+fn tell_of_earlier(performed: &[Performed], out: &Path, output: Output) {
+    let replaced = performed.iter().filter(|performed| performed.earlier == Earlier::Replaced).count();
+    if replaced > 0 {
+        let runs = if replaced == 1 { "earlier run" } else { "earlier runs" };
+        output.say(format!("replaced in {}: {replaced} {runs} that had passed", out.display()));
     }
-    exit
+    for performed in performed {
+        if let Earlier::Kept(path) = &performed.earlier {
+            output.say(format!("kept: the earlier run, which had not passed, is in {} now", path.display()));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_can_be_copied() {
+        let check = |argument: &str, expected: &str| assert_eq!(quoted(argument), expected);
+        check("scenarios/catalog/crash/kill.toml", "scenarios/catalog/crash/kill.toml");
+        check("my scenario.toml", "'my scenario.toml'");
+        check("it's $(rm).toml", r"'it'\''s $(rm).toml'");
+    }
 }

@@ -8,7 +8,7 @@ use super::output::Output;
 /// Arguments.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// Of what
+    /// What to describe
     #[arg(value_enum, default_value_t = Subject::Scenario)]
     subject: Subject,
 }
@@ -29,11 +29,5 @@ pub(super) fn schema(args: &Args, output: Output) -> Exit {
         }
         Subject::Run => avouch_reports::run::Run::schema(),
     };
-    match output.data(text.as_bytes()) {
-        Ok(()) => Exit::Pass,
-        Err(error) => {
-            output.error(format!("cannot print: {error}"));
-            Exit::Usage
-        }
-    }
+    output.result(text.as_bytes(), Exit::Pass)
 }

@@ -61,20 +61,14 @@ pub struct Stage<W: World> {
 
 impl<W: World> Stage<W> {
     /// Puts the parts together.
-    pub fn new(
-        plan: Rc<Plan>,
-        world: Rc<W>,
-        installer: Installer,
-        recorder: Recorder,
-        interrupt: Signal,
-    ) -> Self {
+    pub fn new(plan: Rc<Plan>, world: Rc<W>, installer: Installer, recorder: Recorder) -> Self {
         let clock = world.clock();
         Self {
             plan,
             world,
             recorder,
             heal: Signal::default(),
-            interrupt,
+            interrupt: Signal::default(),
             clock,
             installer,
             devices: RefCell::default(),

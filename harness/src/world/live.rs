@@ -26,9 +26,10 @@ use super::process::{Launch, Process, Ready, Stopped};
 use super::proxy::{Clock as LinkClock, Config, Proxy};
 use super::{LocalTask, NodeOrder, OrderError, Triggered, World};
 use crate::client::{Clock, Connector, Shell};
-use crate::conductor::{Ended, Signal, conduct};
+use crate::conductor::{Ended, conduct};
 use crate::device::Device;
 use crate::handle::Handle;
+use crate::interrupt::Interrupt;
 use crate::perform;
 use crate::recorder::Recorder;
 use crate::session::Session;
@@ -73,7 +74,7 @@ pub struct LiveWorld {
 }
 
 /// Carries a plan out on real processes and says how that ended.
-pub fn perform(plan: &Rc<Plan>, session: &Session, folder: &Path) -> Ended {
+pub fn perform(plan: &Rc<Plan>, session: &Session, interrupt: Interrupt) -> Ended {
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return Ended::NoSetUp(format!("no runtime: {error}")),
@@ -81,27 +82,16 @@ pub fn perform(plan: &Rc<Plan>, session: &Session, folder: &Path) -> Ended {
     let local = LocalSet::new();
     let recorder = session.recorder();
     local.block_on(&runtime, async {
-        let world = match LiveWorld::open(plan, folder, recorder.clone()).await {
+        let world = match LiveWorld::open(plan, session.folder(), recorder.clone()).await {
             Ok(world) => Rc::new(world),
             Err(why) => return Ended::TargetDied(why),
         };
-        let interrupt = Signal::default();
-        listen_for_interrupt(interrupt.clone());
         tokio::task::spawn_local(watch(world.clone()));
         let installer = perform::installer(plan.clone());
-        let ended = conduct(plan.clone(), world.clone(), installer, recorder, interrupt).await;
+        let ended = conduct(plan.clone(), world.clone(), installer, recorder, Some(interrupt)).await;
         world.close().await;
         ended
     })
-}
-
-/// The first interrupt ends the run politely; the second one is the operating system's affair.
-fn listen_for_interrupt(interrupt: Signal) {
-    tokio::task::spawn_local(async move {
-        if tokio::signal::ctrl_c().await.is_ok() {
-            interrupt.set();
-        }
-    });
 }
 
 /// Notices when the server ends without being told to.

@@ -1,5 +1,6 @@
 //! The seam to a world: where nodes, links and clocks are. The conductor knows no more of it than this.
 
+pub mod descriptors;
 pub mod live;
 pub mod news;
 pub mod process;

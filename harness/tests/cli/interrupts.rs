@@ -1,0 +1,162 @@
+//! Ctrl-C, SIGTERM, both, and SIGKILL: what was seen is judged, and no server is left behind.
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read};
+use std::net::{SocketAddr, TcpStream};
+use std::path::Path;
+use std::process::{Child, Stdio};
+use std::time::Duration;
+
+use avouch_reports::run::{End, Run};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use tokio::time::{sleep, timeout};
+
+use crate::tool::{LONG, SHORT, Scratch};
+
+/// How long anything is waited for.
+const PATIENCE: Duration = Duration::from_secs(120);
+/// How often something is looked at that cannot be waited for.
+const LOOK_EVERY: Duration = Duration::from_millis(5);
+
+async fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    let looked = timeout(PATIENCE, async {
+        loop {
+            if let Some(found) = look() {
+                return found;
+            }
+            sleep(LOOK_EVERY).await;
+        }
+    });
+    looked.await.unwrap_or_else(|_| panic!("{what} did not come"))
+}
+
+fn send(child: &Child, signal: Signal) {
+    kill(Pid::from_raw(child.id() as i32), signal).unwrap();
+}
+
+fn record(folder: &Path) -> Run {
+    Run::from_json(&fs::read(folder.join("run.json")).unwrap()).unwrap()
+}
+
+async fn the_first_ends_and_judges(signal: Signal) {
+    let scratch = Scratch::new(&format!("first-{signal}"));
+    scratch.write("s/1.toml", SHORT);
+    scratch.write("s/2.toml", LONG);
+    scratch.write("s/3.toml", SHORT);
+    let mut command = scratch.command(&["run", "s", "--jobs", "1", "--out", "out"]);
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let second = scratch.path("out/2-sim-1/history.jsonl");
+    until("the second run", || second.exists().then_some(())).await;
+    send(&child, signal);
+    let mut stderr = String::new();
+    child.stderr.take().unwrap().read_to_string(&mut stderr).unwrap();
+    let output = child.wait_with_output().unwrap();
+    let stdout = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(3), "{stdout}{stderr}");
+    assert_eq!(
+        stderr.lines().collect::<Vec<_>>(),
+        [
+            "[  1/3] passed        1 (seed 1)",
+            "interrupted: what goes on is ended and judged; once more to stop at once",
+            "[  2/3] inconclusive  2 (seed 1)",
+            "interrupted: 1 of 3 runs were not begun",
+        ]
+    );
+    assert!(stdout.starts_with("INCONCLUSIVE: 2 runs (1 inconclusive, 1 passed)\n"), "{stdout}");
+    assert!(stdout.contains("  - the run was interrupted\n"), "{stdout}");
+    assert_eq!(record(&scratch.path("out/1-sim-1")).end, End::Complete);
+    let interrupted = record(&scratch.path("out/2-sim-1"));
+    assert_eq!(interrupted.end, End::Interrupted);
+    assert!(!interrupted.judgements.is_empty());
+    assert!(!scratch.path("out/3-sim-1").exists());
+    let summary = fs::read_to_string(scratch.path("out/junit.xml")).unwrap();
+    assert!(summary.contains("the run was interrupted"), "{summary}");
+    // The history is whole, and gives the same verdict.
+    let judged = scratch.run(&["check", "out/2-sim-1"]);
+    assert_eq!((judged.code, &*judged.stderr), (3, ""), "{}", judged.stdout);
+}
+
+#[tokio::test]
+async fn an_interrupt_ends_and_judges_what_goes_on() {
+    the_first_ends_and_judges(Signal::SIGINT).await;
+}
+
+#[tokio::test]
+async fn a_request_to_terminate_ends_and_judges_what_goes_on() {
+    the_first_ends_and_judges(Signal::SIGTERM).await;
+}
+
+/// A live run with its server, which is up.
+async fn live(scratch: &Scratch) -> (Child, SocketAddr) {
+    scratch.write("long.toml", LONG);
+    let mut command = scratch.command(&["run", "long.toml", "--world", "live", "--out", "out"]);
+    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let log = scratch.path("out/long-live-1/n1/log.txt");
+    let address = until("the server", || {
+        let log = fs::read_to_string(&log).ok()?;
+        let line = log.lines().find(|line| line.starts_with("{\"ready\":true"))?;
+        let ready: serde_json::Value = serde_json::from_str(line).ok()?;
+        ready["address"].as_str()?.parse().ok()
+    });
+    let address = address.await;
+    assert!(TcpStream::connect(address).is_ok(), "the server is there");
+    (child, address)
+}
+
+async fn nobody_is_left(address: SocketAddr) {
+    until("the end of the server", || TcpStream::connect(address).is_err().then_some(())).await;
+}
+
+#[tokio::test]
+async fn an_interrupted_live_run_is_judged_and_its_server_is_gone() {
+    let scratch = Scratch::new("live");
+    let (child, address) = live(&scratch).await;
+    send(&child, Signal::SIGINT);
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(3), "{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(record(&scratch.path("out/long-live-1")).end, End::Interrupted);
+    nobody_is_left(address).await;
+}
+
+#[tokio::test]
+async fn a_second_interrupt_ends_at_once_and_leaves_no_server() {
+    let scratch = Scratch::new("second");
+    let (child, address) = live(&scratch).await;
+    // Both wait until it goes on, so that it hears of the second while it still deals with the first.
+    for signal in [Signal::SIGSTOP, Signal::SIGINT, Signal::SIGTERM, Signal::SIGCONT] {
+        send(&child, signal);
+    }
+    let output = child.wait_with_output().unwrap();
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!((output.status.code(), output.stdout.len()), (Some(130), 0), "{stderr}");
+    let last = "error: interrupted twice: the runs in progress were given up without a verdict";
+    assert_eq!(stderr.lines().last(), Some(last));
+    nobody_is_left(address).await;
+    // What was recorded is there, without a record of the run; the next run keeps it.
+    assert!(scratch.path("out/long-live-1/history.jsonl").exists());
+    assert!(!scratch.path("out/long-live-1/run.json").exists());
+}
+
+#[tokio::test]
+async fn a_killed_tool_leaves_no_server() {
+    let scratch = Scratch::new("killed");
+    let (mut child, address) = live(&scratch).await;
+    send(&child, Signal::SIGKILL);
+    child.wait().unwrap();
+    nobody_is_left(address).await;
+}
+
+#[tokio::test]
+async fn a_paused_server_does_not_outlive_a_killed_tool() {
+    let scratch = Scratch::new("paused");
+    let (mut child, address) = live(&scratch).await;
+    let log = fs::read_to_string(scratch.path("out/long-live-1/n1/log.txt")).unwrap();
+    let ready = BufReader::new(log.as_bytes()).lines().map_while(Result::ok);
+    let ready = ready.into_iter().find(|line| line.starts_with("{\"ready\"")).unwrap();
+    let ready: serde_json::Value = serde_json::from_str(&ready).unwrap();
+    kill(Pid::from_raw(ready["pid"].as_i64().unwrap() as i32), Signal::SIGSTOP).unwrap();
+    send(&child, Signal::SIGKILL);
+    child.wait().unwrap();
+    nobody_is_left(address).await;
+}

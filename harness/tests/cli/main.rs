@@ -1,0 +1,12 @@
+//! The `avouch` command as a user meets it: the program itself is run, in an empty folder, and what it prints is read.
+//!
+//! Error texts stand here whole: a change of words is a change that somebody looks at.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot set its stage fails")]
+
+mod hostile;
+mod interrupts;
+mod output;
+mod recording;
+mod tool;
+mod usage;
