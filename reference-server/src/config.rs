@@ -12,7 +12,7 @@ use clap::{Args, Command, ValueEnum};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::journal::CACHE_BYTES_DEFAULT;
+use crate::journal::{BATCH_RECORDS_MAX, CACHE_BYTES_DEFAULT};
 use crate::serve::CONNECTIONS_MAX_DEFAULT;
 
 /// Bytes of a configuration file, or of a secret.
@@ -87,6 +87,9 @@ pub struct Settings {
     /// Page cache of the journal, MiB [default: 64]
     #[arg(long, env = "AVOUCH_SERVER_CACHE_MIB", value_name = "MIB")]
     pub cache_mib: Option<usize>,
+    /// Messages and other changes that one sync of the journal covers at most [default: 8192]
+    #[arg(long, env = "AVOUCH_SERVER_BATCH_RECORDS_MAX", value_name = "N")]
+    pub batch_records_max: Option<usize>,
     /// A connection that has not logged in by then is closed, ms [default: 10000]
     #[arg(long, env = "AVOUCH_SERVER_LOGIN_MS", value_name = "MS")]
     pub login_ms: Option<u64>,
@@ -148,6 +151,8 @@ pub struct Config {
     pub connections_max: usize,
     /// Page cache of the journal, bytes.
     pub cache_bytes: usize,
+    /// Records in one batch of the journal.
+    pub batch_records_max: usize,
     /// Form of the log.
     pub log_format: LogFormat,
     /// What is logged.
@@ -203,6 +208,7 @@ impl Settings {
             tls_key: self.tls_key.or(other.tls_key),
             connections_max: self.connections_max.or(other.connections_max),
             cache_mib: self.cache_mib.or(other.cache_mib),
+            batch_records_max: self.batch_records_max.or(other.batch_records_max),
             login_ms: self.login_ms.or(other.login_ms),
             heartbeat_ms: self.heartbeat_ms.or(other.heartbeat_ms),
             silent_ms: self.silent_ms.or(other.silent_ms),
@@ -243,6 +249,12 @@ impl Settings {
                 CONNECTIONS_MAX,
             )?,
             cache_bytes: within("cache_mib", cache_mib, 1, 1 << 20)? << 20,
+            batch_records_max: within(
+                "batch_records_max",
+                self.batch_records_max.unwrap_or(BATCH_RECORDS_MAX),
+                1,
+                BATCH_RECORDS_MAX,
+            )?,
             log_format: self.log_format.unwrap_or_default(),
             log: self.log.clone().unwrap_or_else(|| "info".into()),
             engine: self.engine()?,

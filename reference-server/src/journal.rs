@@ -1,87 +1,88 @@
-//! The durable journal: the engine's records in a redb store, on any [`Disk`].
+//! The durable journal: the engine's records in a write-ahead log and a store, on any [`Disk`].
 //!
-//! One call of [`Journal::commit`] is one transaction with one sync, however many records it has: callers get group
-//! commit by handing over everything that gathered during the last one. The store is copy-on-write, so a crash at any
-//! moment leaves the last committed state. In memory: a cache of a fixed size and one counter per device that sends.
-//! This module decides nothing about the protocol; it keeps what the engine proposes and gives it back.
+//! ```text
+//!            commit: one write, one sync                    checkpoint: one transaction per generation
+//! records ─────────────▶ log (log-a, log-b in turn) ─ ─ ─ ─ ▶ store (store.redb)
+//!                        └▶ overlay in memory ──────────────▶ ┘
+//! pages ◀── store, then the overlay of the generation that is on its way there, then that of the one that takes batches
+//! ```
+//!
+//! One call of [`Journal::commit`] is one block of the log with one sync, however many records it has: callers get group
+//! commit by handing over everything that gathered during the last one. When a generation of the log is complete, the
+//! next begins in the other file, and a [`Checkpoint`] brings the complete one into the store. It is a piece of work that
+//! the caller does where it likes, on another thread or in between: there is no thread and no runtime in here. Commits
+//! go on meanwhile, until the second generation is complete, too. A start replays what the store lacks.
+//!
+//! In memory: two generations at most (see [`OVERLAY_BYTES_MAX`]), the store's cache, and one counter per device that
+//! sends. This module decides nothing about the protocol; it keeps what the engine proposes and gives it back.
 
 mod apply;
+mod checkpoint;
+mod error;
+pub mod log;
+mod overlay;
 mod recover;
 mod rows;
+mod store;
 
+pub use checkpoint::{Checkpoint, Checkpointed};
+pub use error::{CommitError, JournalError};
 pub(crate) use rows::approximate_bytes;
+pub use store::STORE_NAME;
 
-use std::io;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::mem::take;
+use std::sync::Arc;
 use std::time::Duration;
 
 use avouch_engine::journal::{Entry, Query, Record, Recovered};
-use redb::{Database, ReadTransaction, ReadableDatabase};
-use thiserror::Error;
+use redb::{Database, ReadableDatabase};
 
-use crate::disk::{Backend, Disk, FREE_BYTES_MIN};
+use crate::disk::{Directory, Disk, FREE_BYTES_MIN};
+use error::from_store;
+use log::{Log, LogOptions, Segments};
+use overlay::{Overlay, Page};
+use recover::State;
+use store::{Store, guarded};
 
-/// The version of the store's layout that this code writes, and the only one that it reads.
-pub const FORMAT_VERSION: u32 = 1;
+/// The version of log and store that this code writes, and the only one that it reads.
+pub const FORMAT_VERSION: u32 = 2;
 
 /// Default size of the store's page cache, in bytes.
 pub const CACHE_BYTES_DEFAULT: usize = 64 << 20;
 
-/// Records in one transaction at most; callers keep the rest for the next.
+/// Default size of a generation of the log, in bytes.
+pub const SEGMENT_BYTES_DEFAULT: u64 = 16 << 20;
+
+/// Memory of one generation's records, in bytes, after which it is complete whatever the log says. There are two
+/// generations, and each may exceed this by one batch.
+pub const OVERLAY_BYTES_MAX: usize = 48 << 20;
+
+/// Records in one batch at most; callers keep the rest for the next.
 pub const BATCH_RECORDS_MAX: usize = 8_192;
 
-/// Payload bytes in one transaction, after which callers keep the rest for the next.
-pub const BATCH_BYTES_MAX: usize = 16 << 20;
+/// Payload bytes in one batch, after which callers keep the rest for the next.
+pub const BATCH_BYTES_MAX: usize = 8 << 20;
 
-/// How many times the bytes of a batch must be free: pages are copied, not changed.
+/// How many times the bytes of a batch must be free: in the log, and later in the store, whose pages are copied.
 const FREE_SPACE_FACTOR: u64 = 8;
 
-/// Why a journal could not be opened or read.
-#[derive(Debug, Error)]
-pub enum JournalError {
-    /// Somebody else has it.
-    #[error("the data directory is in use by another process")]
-    InUse,
-    /// Written by a newer version of this software.
-    #[error(
-        "the journal has format version {found}, and this program reads version {FORMAT_VERSION}: it was written by a newer release"
-    )]
-    Future {
-        /// What the journal says.
-        found: u32,
-    },
-    /// Not a journal of ours.
-    #[error("the data directory holds something that is not an avouch journal: {0}")]
-    Foreign(String),
-    /// A journal of ours that is damaged beyond what a crash does.
-    #[error("the journal is damaged: {0}")]
-    Corrupt(String),
-    /// The disk said no.
-    #[error("the disk failed: {0}")]
-    Io(#[source] io::Error),
-}
-
-/// Why a batch was not committed.
-#[derive(Debug, Error)]
-pub enum CommitError {
-    /// Definitely without effect: there was no room. The journal goes on.
-    #[error("no room for the batch: {0}")]
-    Refused(String),
-    /// Whether it took effect is not known. Nothing may be acknowledged; the journal must be reopened.
-    #[error("the outcome of the commit is unknown: {0}")]
-    Poisoned(String),
-}
+/// Parts of a generation that go by before a failed checkpoint is tried again.
+const RETRIES_PER_GENERATION: u64 = 16;
 
 /// Settings.
 #[derive(Clone, Copy, Debug)]
 pub struct JournalOptions {
-    /// Size of the page cache in bytes.
+    /// Size of the store's page cache in bytes.
     pub cache_bytes: usize,
+    /// A generation of the log is complete when it has this many bytes.
+    pub segment_bytes: u64,
+    /// What makes a log's blocks its own. A real server takes a number that nobody can guess.
+    pub seed: u64,
 }
 
 impl Default for JournalOptions {
     fn default() -> Self {
-        Self { cache_bytes: CACHE_BYTES_DEFAULT }
+        Self { cache_bytes: CACHE_BYTES_DEFAULT, segment_bytes: SEGMENT_BYTES_DEFAULT, seed: 0 }
     }
 }
 
@@ -96,78 +97,122 @@ pub struct JournalCounters {
     pub refused: u64,
     /// Times that the outcome was unknown.
     pub poisoned: u64,
+    /// Generations of the log that were brought into the store.
+    pub checkpoints: u64,
+    /// Attempts at that which failed.
+    pub checkpoints_failed: u64,
 }
 
 /// The journal of one server.
 #[derive(Debug)]
 pub struct Journal {
-    backend: Backend,
-    options: JournalOptions,
-    /// `None` from the moment that the outcome of a commit became unknown until it is opened again.
+    directory: Arc<dyn Directory>,
+    log: Log,
+    /// The generation that takes batches.
+    active: Overlay,
+    /// The one before, until the store has it.
+    frozen: Option<Arc<Overlay>>,
+    /// A batch that is written and not settled.
+    in_flight: Vec<Record>,
+    /// From the moment that the outcome of a commit became unknown until [`Self::reopen`].
+    is_poisoned: bool,
+    /// The store; `None` while a checkpoint has it.
     store: Option<Store>,
+    /// Whether there is a store to read from, and that store while it works.
+    has_store: bool,
+    readable: Option<Readable>,
+    /// After a failed checkpoint: where the log's end has to be before the next attempt.
+    retry_at: u64,
+    segment_bytes: u64,
     counters: JournalCounters,
-    in_flight_records: u64,
 }
 
-struct Store {
-    database: Database,
-    /// What readers see while a commit is not settled yet.
-    settled: Option<ReadTransaction>,
-    recent: apply::RecentRows,
-}
+/// The store as readers see it.
+#[derive(Clone)]
+struct Readable(Arc<Database>);
 
-impl std::fmt::Debug for Store {
+impl std::fmt::Debug for Readable {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_struct("Store").finish_non_exhaustive()
+        formatter.debug_struct("Readable").finish_non_exhaustive()
     }
 }
 
 impl Journal {
-    /// Attaches the disk and opens its journal; an empty disk gets a new one.
+    /// Attaches the disk and opens its journal; an empty disk gets a new one. Everything that is found is durable then.
     pub fn open(disk: &dyn Disk, options: JournalOptions) -> Result<Self, JournalError> {
-        let volume = disk.attach().map_err(|error| match error.kind() {
-            io::ErrorKind::ResourceBusy => JournalError::InUse,
-            _ => JournalError::Io(error),
-        })?;
-        let backend = Backend::new(volume);
-        if !backend.volume().is_published()? {
-            // A first start that never came to its end left nothing that anybody relied on.
-            backend.volume().set_len(0)?;
-            let database = open_database(backend.clone(), options)?;
-            rows::stamp(&database)?;
-            database.close().map_err(from_store)?;
-            backend.volume().publish()?;
-        }
-        let mut journal = Self {
-            backend,
-            options,
-            store: None,
-            counters: JournalCounters::default(),
-            in_flight_records: 0,
+        let directory = disk.attach()?;
+        let log_options = LogOptions { seed: options.seed, segment_bytes: options.segment_bytes };
+        let Some(mut segments) = Segments::find(&*directory)? else {
+            if directory.open(STORE_NAME)?.is_some() {
+                return Err(JournalError::Corrupt("there is a store, but the log is missing".into()));
+            }
+            let log = Log::create(&*directory, log_options)?;
+            let store = Store::new(Arc::clone(&directory), options.cache_bytes, log.journal(), false);
+            let replayed = log::Replayed { log, frozen: None, active: Overlay::default() };
+            return Ok(Self::with(directory, replayed, store, options));
         };
-        journal.reopen()?;
-        Ok(journal)
+        let is_suspect = segments.is_store_suspect();
+        let mut store =
+            Store::new(Arc::clone(&directory), options.cache_bytes, segments.journal(), is_suspect);
+        let stamp = guarded(|| store.open_if_there()).inspect_err(|_| {
+            if store.is_suspect() {
+                let _ = segments.note_suspect_store(true);
+            }
+        })?;
+        segments.note_suspect_store(false)?;
+        let replayed = segments.replay(log_options, stamp)?;
+        Ok(Self::with(directory, replayed, store, options))
     }
 
-    /// Opens the store again, on the same hold of the disk. What a failed sync left open is written again and synced first.
-    pub fn reopen(&mut self) -> Result<(), JournalError> {
-        let backend = self.abandon();
-        if backend.sync_failed() {
-            backend.rewrite_unsynced()?;
+    fn with(
+        directory: Arc<dyn Directory>,
+        replayed: log::Replayed,
+        store: Store,
+        options: JournalOptions,
+    ) -> Self {
+        let log::Replayed { log, frozen, active } = replayed;
+        let readable = store.database().map(Readable);
+        Self {
+            directory,
+            log,
+            active,
+            frozen: frozen.map(Arc::new),
+            in_flight: Vec::new(),
+            is_poisoned: false,
+            has_store: readable.is_some(),
+            readable,
+            store: Some(store),
+            retry_at: 0,
+            segment_bytes: options.segment_bytes,
+            counters: JournalCounters::default(),
         }
-        let database = open_database(backend, self.options)?;
-        rows::check_stamp(&database)?;
-        self.store = Some(Store { database, settled: None, recent: apply::RecentRows::default() });
-        Ok(())
+    }
+
+    /// Makes a journal usable again after a commit whose outcome is unknown, on the same hold of the disk: what may not
+    /// have reached the disk is written again and synced. The batch in doubt counts as committed then.
+    pub fn reopen(&mut self) -> Result<(), JournalError> {
+        self.log.write_again()?;
+        self.take_in_flight();
+        self.is_poisoned = false;
+        self.reopen_store()
     }
 
     /// Everything that the engine keeps in memory.
-    pub fn recover(&self) -> Result<Recovered, JournalError> {
-        let transaction = self.snapshot()?;
-        guarded(|| recover::recover(&transaction))
+    pub fn recover(&mut self) -> Result<Recovered, JournalError> {
+        self.reopen_store()?;
+        guarded(|| {
+            let mut state = match self.readable()? {
+                Some(database) => State::read(&database.begin_read().map_err(from_store)?)?,
+                None => State::default(),
+            };
+            for overlay in self.overlays() {
+                state.apply(overlay)?;
+            }
+            state.finish()
+        })
     }
 
-    /// Makes a batch durable: one transaction, one sync.
+    /// Makes a batch durable: one write, one sync.
     pub fn commit(&mut self, records: &[Record]) -> Result<(), CommitError> {
         self.begin(records)?;
         self.settle()
@@ -176,57 +221,84 @@ impl Journal {
     /// The first half of [`Self::commit`]: afterwards the batch is written, but not durable before
     /// [`Self::settle`]. Returns how long a simulated disk wants the caller to wait in between; on a real disk the
     /// wait is over. Until then, [`Self::entries`] answers from before the batch.
+    ///
+    /// If the batch begins a generation and no checkpoint has made room for it, that is done first, here.
     pub fn begin(&mut self, records: &[Record]) -> Result<Duration, CommitError> {
-        if let Err(why) = self.check_room(records) {
+        if self.is_poisoned {
+            return Err(CommitError::Poisoned("the journal was not reopened".into()));
+        }
+        if let Err(why) = self.make_room(records) {
             self.counters.refused += 1;
             return Err(CommitError::Refused(why));
         }
-        let Some(store) = &mut self.store else {
-            return Err(CommitError::Poisoned("the journal was not reopened".into()));
-        };
-        let delay = self.backend.defer_syncs();
-        if delay.is_some() {
-            match store.database.begin_read() {
-                Ok(transaction) => store.settled = Some(transaction),
-                Err(error) => return Err(self.poison(error.to_string())),
-            }
-        }
-        match apply::commit(&store.database, &mut store.recent, records) {
-            Ok(()) => {
-                self.in_flight_records = records.len() as u64;
-                Ok(delay.unwrap_or_default())
-            }
-            Err(apply::Failure::AtCommit(error)) => Err(self.poison(error)),
-            Err(apply::Failure::Before(error)) if self.backend.sync_failed() => Err(self.poison(error)),
-            Err(apply::Failure::Before(error)) => match self.reopen() {
-                Ok(()) => {
-                    self.counters.refused += 1;
-                    Err(CommitError::Refused(error))
-                }
-                Err(worse) => Err(self.poison(format!("{error}; then {worse}"))),
-            },
+        self.in_flight.extend_from_slice(records);
+        match self.log.write(records.len() as u32) {
+            Ok(delay) => Ok(delay.unwrap_or_default()),
+            Err(error) => Err(self.poison(&error)),
         }
     }
 
     /// The second half of [`Self::commit`].
     pub fn settle(&mut self) -> Result<(), CommitError> {
-        if let Err(error) = self.backend.settle() {
-            return Err(self.poison(error.to_string()));
-        }
-        if let Some(store) = &mut self.store {
-            store.settled = None;
+        if let Err(error) = self.log.settle() {
+            return Err(self.poison(&error));
         }
         self.counters.commits += 1;
-        self.counters.records += std::mem::take(&mut self.in_flight_records);
+        self.counters.records += self.in_flight.len() as u64;
+        self.take_in_flight();
         Ok(())
     }
 
-    /// Reads from the log: durable entries only.
-    pub fn entries(&self, query: &Query) -> Result<Vec<Entry>, JournalError> {
-        if let Some(Store { settled: Some(transaction), .. }) = &self.store {
-            return recover::entries(transaction, query);
+    /// Whether a batch would have to wait for the checkpoint that is under way: [`Self::begin`] would refuse it.
+    pub fn is_waiting(&self, records: &[Record]) -> bool {
+        self.store.is_none() && self.completes_generation(records)
+    }
+
+    /// Work for the caller, if there is some: see [`Checkpoint`]. Not between a begin and its settling.
+    pub fn checkpoint(&mut self) -> Option<Checkpoint> {
+        if self.log.end() < self.retry_at {
+            return None;
         }
-        recover::entries(&self.snapshot()?, query)
+        let frozen = Arc::clone(self.frozen.as_ref()?);
+        self.store.take().map(|store| Checkpoint::new(store, frozen))
+    }
+
+    /// Gives the result of that work back. After an error, it is offered again in a while.
+    pub fn checkpointed(&mut self, done: Checkpointed) -> Result<(), JournalError> {
+        let (store, outcome) = done.into_parts();
+        self.readable = store.database().map(Readable);
+        self.has_store |= self.readable.is_some();
+        self.log.note_suspect_store(store.is_suspect());
+        self.store = Some(store);
+        match outcome {
+            Ok(()) => {
+                self.frozen = None;
+                self.retry_at = 0;
+                self.counters.checkpoints += 1;
+                Ok(())
+            }
+            Err(error) => {
+                self.retry_at = self.log.end() + self.segment_bytes / RETRIES_PER_GENERATION;
+                self.counters.checkpoints_failed += 1;
+                Err(error)
+            }
+        }
+    }
+
+    /// Reads from the log: durable entries only.
+    pub fn entries(&mut self, query: &Query) -> Result<Vec<Entry>, JournalError> {
+        let mut page = Page::new(query);
+        let Some(first) = page.next() else { return Ok(Vec::new()) };
+        if !self.overlays().any(|overlay| overlay.holds(query.conversation, first)) {
+            self.reopen_store()?;
+            if let Some(database) = self.readable()? {
+                guarded(|| recover::fill(&mut page, &database.begin_read().map_err(from_store)?))?;
+            }
+        }
+        for overlay in self.overlays() {
+            page.fill(overlay);
+        }
+        Ok(page.into_entries())
     }
 
     /// What it did so far.
@@ -234,98 +306,78 @@ impl Journal {
         self.counters
     }
 
-    /// Closes the store properly, so that the next start need not check it.
+    /// Closes the store properly, so that the next start need not check it. What the log has stays there.
     pub fn close(mut self) -> Result<(), JournalError> {
-        match self.store.take() {
-            Some(store) => {
-                drop(store.settled);
-                store.database.close().map_err(from_store)
-            }
-            None => Ok(()),
+        self.readable = None;
+        let Some(mut store) = self.store.take() else { return Ok(()) };
+        let outcome = store.close();
+        if store.is_suspect() {
+            self.log.note_suspect_store(true);
+        }
+        outcome
+    }
+
+    /// From the older to the newer.
+    fn overlays(&self) -> impl Iterator<Item = &Overlay> {
+        self.frozen.as_deref().into_iter().chain([&self.active])
+    }
+
+    fn readable(&self) -> Result<Option<&Database>, JournalError> {
+        match &self.readable {
+            Some(readable) => Ok(Some(&readable.0)),
+            None if self.has_store => Err(JournalError::Io(std::io::Error::other("the store is not open"))),
+            None => Ok(None),
         }
     }
 
-    fn snapshot(&self) -> Result<ReadTransaction, JournalError> {
-        let store = self.store.as_ref().ok_or_else(|| io::Error::other("the journal is not open"))?;
-        store.database.begin_read().map_err(from_store)
+    /// If a failed checkpoint left the store closed.
+    fn reopen_store(&mut self) -> Result<(), JournalError> {
+        if let (true, None, Some(store)) = (self.has_store, &self.readable, &mut self.store) {
+            guarded(|| store.open_if_there())?;
+            self.readable = store.database().map(Readable);
+        }
+        Ok(())
     }
 
-    /// Drops the store without letting it write, and gives the backend for the next one.
-    fn abandon(&mut self) -> Backend {
-        let _ = self.backend.settle();
-        self.backend = self.backend.renewed();
-        self.in_flight_records = 0;
-        self.store = None;
-        self.backend.clone()
+    fn take_in_flight(&mut self) {
+        self.active.add(self.in_flight.drain(..), self.log.position());
     }
 
-    fn poison(&mut self, why: String) -> CommitError {
+    fn poison(&mut self, why: &std::io::Error) -> CommitError {
         self.counters.poisoned += 1;
-        self.abandon();
-        CommitError::Poisoned(why)
+        self.is_poisoned = true;
+        CommitError::Poisoned(why.to_string())
     }
 
-    fn check_room(&self, records: &[Record]) -> Result<(), String> {
-        let batch_bytes: u64 = records.iter().map(|record| rows::approximate_bytes(record) as u64).sum();
-        let wanted = FREE_BYTES_MIN + FREE_SPACE_FACTOR * batch_bytes;
-        match self.backend.volume().free_bytes() {
-            Ok(Some(free)) if free < wanted => Err(format!("{free} bytes are free, {wanted} are wanted")),
-            _ => Ok(()),
+    fn completes_generation(&self, records: &[Record]) -> bool {
+        let is_full = self.active.bytes() >= OVERLAY_BYTES_MAX || !self.log.has_room(batch_bytes(records));
+        is_full && !self.active.is_empty()
+    }
+
+    /// Everything before the batch is written; nothing of it has an effect.
+    fn make_room(&mut self, records: &[Record]) -> Result<(), String> {
+        let wanted = FREE_BYTES_MIN + FREE_SPACE_FACTOR * batch_bytes(records);
+        if let Ok(Some(free)) = self.directory.free_bytes()
+            && free < wanted
+        {
+            return Err(format!("{free} bytes are free, {wanted} are wanted"));
         }
-    }
-}
-
-impl Drop for Journal {
-    fn drop(&mut self) {
-        // An orderly drop of a healthy store closes it properly; see `close` for the errors of that.
-        if let Some(store) = &mut self.store {
-            store.settled = None;
+        if self.completes_generation(records) {
+            self.free_other_segment()?;
+            self.log.turn().map_err(|error| error.to_string())?;
+            self.frozen = Some(Arc::new(take(&mut self.active)));
         }
+        self.log.prepare(records).map_err(|error| error.to_string())
+    }
+
+    fn free_other_segment(&mut self) -> Result<(), String> {
+        let Some(frozen) = self.frozen.clone() else { return Ok(()) };
+        let Some(store) = self.store.take() else { return Err("a checkpoint is under way".into()) };
+        self.checkpointed(Checkpoint::new(store, frozen).run())
+            .map_err(|error| format!("the store takes nothing in: {error}"))
     }
 }
 
-impl From<io::Error> for JournalError {
-    fn from(error: io::Error) -> Self {
-        Self::Io(error)
-    }
-}
-
-fn open_database(backend: Backend, options: JournalOptions) -> Result<Database, JournalError> {
-    guarded(|| {
-        Database::builder()
-            .set_cache_size(options.cache_bytes)
-            .create_with_backend(backend)
-            .map_err(from_store)
-    })
-}
-
-/// The store panics on some damage that no crash of ours can cause (a file edited or cut by hand). Here that is an error.
-fn guarded<T>(read: impl FnOnce() -> Result<T, JournalError>) -> Result<T, JournalError> {
-    catch_unwind(AssertUnwindSafe(read)).unwrap_or_else(|panic| {
-        let message = panic
-            .downcast_ref::<String>()
-            .map(String::as_str)
-            .or_else(|| panic.downcast_ref::<&str>().copied())
-            .unwrap_or("the store gave up");
-        Err(JournalError::Corrupt(message.to_owned()))
-    })
-}
-
-fn from_store(error: impl Into<redb::Error>) -> JournalError {
-    use redb::Error::{
-        Corrupted, DatabaseAlreadyOpen, Io, RepairAborted, TableDoesNotExist, TableTypeMismatch,
-        TypeDefinitionChanged, UpgradeRequired,
-    };
-    match error.into() {
-        DatabaseAlreadyOpen => JournalError::InUse,
-        // What the store says of a file without its magic number.
-        Io(error) if error.kind() == io::ErrorKind::InvalidData => JournalError::Foreign(error.to_string()),
-        Io(error) => JournalError::Io(error),
-        Corrupted(what) => JournalError::Corrupt(what),
-        error @ (RepairAborted | UpgradeRequired(_)) => JournalError::Corrupt(error.to_string()),
-        error @ (TableDoesNotExist(_) | TableTypeMismatch { .. } | TypeDefinitionChanged { .. }) => {
-            JournalError::Foreign(error.to_string())
-        }
-        other => JournalError::Io(io::Error::other(other.to_string())),
-    }
+fn batch_bytes(records: &[Record]) -> u64 {
+    records.iter().map(|record| approximate_bytes(record) as u64).sum()
 }

@@ -161,6 +161,12 @@ pub fn prometheus(snapshot: &Snapshot) -> String {
     text.counter("journal_records", "Records made durable.", journal.records);
     text.counter("journal_refused", "Batches refused, without effect.", journal.refused);
     text.counter("journal_poisoned", "Commits with an unknown outcome.", journal.poisoned);
+    text.counter(
+        "journal_checkpoints",
+        "Generations of the log brought into the store.",
+        journal.checkpoints,
+    );
+    text.counter("journal_checkpoints_failed", "Failed attempts at that.", journal.checkpoints_failed);
     text.histogram("journal_batch_records", "Records per batch.", &shell.batch_records);
     text.histogram("journal_commit_seconds", "Time until a batch was durable.", &shell.commit_seconds);
     engine(&mut text, &snapshot.stats);

@@ -1,5 +1,6 @@
 //! A server as a process: settings, log, listeners, signals, one line of readiness, an exit code.
 
+use std::hash::{BuildHasher, RandomState};
 use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::time::UNIX_EPOCH;
@@ -97,9 +98,10 @@ async fn start(args: ServerArgs) -> Result<(), RunError> {
         Some(address) => Some(listen(address).await?),
         None => None,
     };
-    let journal =
-        Journal::open(&FileDisk::new(&config.data), JournalOptions { cache_bytes: config.cache_bytes })
-            .map_err(|error| RunError::Journal(config.data.display().to_string(), error))?;
+    let journal_options =
+        JournalOptions { cache_bytes: config.cache_bytes, seed: entropy(), ..JournalOptions::default() };
+    let journal = Journal::open(&FileDisk::new(&config.data), journal_options)
+        .map_err(|error| RunError::Journal(config.data.display().to_string(), error))?;
     let (handle, source) = metrics();
     announce(&Announcement {
         ready: true,
@@ -112,8 +114,9 @@ async fn start(args: ServerArgs) -> Result<(), RunError> {
     let options = ServeOptions {
         mode: JournalMode::Thread,
         wall_ms: Box::new(wall_ms),
-        seed: wall_ms() ^ (u64::from(std::process::id()) << 40),
+        seed: entropy(),
         connections_max: config.connections_max,
+        batch_records_max: config.batch_records_max,
         tls,
         metrics: Some(source),
         ..ServeOptions::new(config.engine, journal)
@@ -176,6 +179,11 @@ fn start_log(config: &Config) -> Result<(), ConfigError> {
         LogFormat::Json => builder.json().try_init(),
     };
     Ok(())
+}
+
+/// A number that nobody can guess: the standard library seeds its hashers with what the system calls random.
+fn entropy() -> u64 {
+    RandomState::new().hash_one(std::process::id())
 }
 
 #[allow(clippy::disallowed_methods, reason = "this is the shell: here the wall clock comes in")]

@@ -24,7 +24,7 @@ use thiserror::Error;
 use tokio::sync::mpsc;
 use tokio_rustls::TlsAcceptor;
 
-use crate::journal::{Journal, JournalCounters, JournalError};
+use crate::journal::{BATCH_RECORDS_MAX, Journal, JournalCounters, JournalError};
 use crate::listener::Listener;
 use crate::metrics::MetricsSource;
 use crate::pause::Gate;
@@ -76,6 +76,8 @@ pub struct ServeOptions {
     pub seed: u64,
     /// Connections at one time, handshakes included; more are dropped at once.
     pub connections_max: usize,
+    /// Records in one batch of the journal at most, from 1 to [`BATCH_RECORDS_MAX`].
+    pub batch_records_max: usize,
     /// TLS for all connections.
     pub tls: Option<TlsAcceptor>,
     /// Answers questions about what the server does.
@@ -96,6 +98,7 @@ impl ServeOptions {
             wall_ms: Box::new(|| 0),
             seed: 0,
             connections_max: CONNECTIONS_MAX_DEFAULT,
+            batch_records_max: BATCH_RECORDS_MAX,
             tls: None,
             metrics: None,
             spawn: |task| drop(tokio::spawn(task)),

@@ -1,4 +1,4 @@
-//! One batch of records as one transaction.
+//! One generation of the log as one transaction of the store.
 
 use std::collections::BTreeMap;
 
@@ -6,22 +6,14 @@ use avouch_engine::chain;
 use avouch_engine::ids::{ConversationId, DeviceKey};
 use avouch_engine::journal::{Body, Entry, Record};
 use avouch_engine::limits::DEDUP_IDS_PER_DEVICE;
-use redb::{Database, ReadableTable, StorageError, Table, TableError, WriteTransaction};
+use redb::{ReadableTable, StorageError, Table, TableError, WriteTransaction};
 use rustc_hash::FxHashMap;
 
+use super::overlay::Overlay;
 use super::rows::{CURSORS, CursorKey, CursorRow, DEVICES, ENTRIES, MEMBERS, RECENT, encode_entry};
 
 /// Rows of the dedup window that a device may have above the engine's limit before they are pruned, all at once.
 const PRUNE_SLACK: usize = 256;
-
-/// Where a batch failed.
-#[derive(Debug)]
-pub(super) enum Failure {
-    /// Before anything could have taken effect.
-    Before(String),
-    /// While it was being made durable.
-    AtCommit(String),
-}
 
 /// How many rows of the dedup window each device has in the store; learnt when a device first sends.
 #[derive(Debug, Default)]
@@ -29,29 +21,15 @@ pub(super) struct RecentRows {
     by_device: FxHashMap<DeviceKey, usize>,
 }
 
-pub(super) fn commit(
-    database: &Database,
-    recent: &mut RecentRows,
-    records: &[Record],
-) -> Result<(), Failure> {
-    let before = |error: &dyn std::fmt::Display| Failure::Before(error.to_string());
-    let transaction = database.begin_write().map_err(|error| before(&error))?;
-    apply(&transaction, recent, records).map_err(|error| before(&error))?;
-    transaction.commit().map_err(|error| Failure::AtCommit(error.to_string()))
-}
-
-fn apply(
+pub(super) fn apply(
     transaction: &WriteTransaction,
     recent: &mut RecentRows,
-    records: &[Record],
+    overlay: &Overlay,
 ) -> Result<(), TableError> {
-    apply_entries(transaction, recent, records)?;
-    let mut rest = records.iter().filter(|record| !matches!(record, Record::Entry { .. })).peekable();
-    if rest.peek().is_none() {
-        return Ok(());
-    }
+    apply_entries(transaction, overlay)?;
+    recent.take_in(&mut transaction.open_table(RECENT)?, overlay)?;
     let mut cursors = Cursors { table: transaction.open_table(CURSORS)?, changed: BTreeMap::new() };
-    for record in rest {
+    for record in overlay.rest() {
         match *record {
             Record::Entry { .. } => {}
             Record::Cursor { conversation, device, delivered, read, version } => {
@@ -72,22 +50,13 @@ fn apply(
     Ok(())
 }
 
-fn apply_entries(
-    transaction: &WriteTransaction,
-    recent: &mut RecentRows,
-    records: &[Record],
-) -> Result<(), TableError> {
-    if !records.iter().any(|record| matches!(record, Record::Entry { .. })) {
-        return Ok(());
-    }
+fn apply_entries(transaction: &WriteTransaction, overlay: &Overlay) -> Result<(), TableError> {
     let mut log = transaction.open_table(ENTRIES)?;
-    let mut window = transaction.open_table(RECENT)?;
     let mut bytes = Vec::new();
-    for record in records {
-        let Record::Entry { conversation, entry } = record else { continue };
+    for (conversation, entry) in overlay.entries() {
+        bytes.clear();
         encode_entry(entry, &mut bytes);
         log.insert((conversation.0, entry.seq), bytes.as_slice())?;
-        recent.add(&mut window, *conversation, entry)?;
         if let Body::Members { added, removed } = &entry.body {
             let mut members = transaction.open_table(MEMBERS)?;
             for user in added {
@@ -107,33 +76,51 @@ fn apply_entries(
 }
 
 impl RecentRows {
+    fn take_in(
+        &mut self,
+        window: &mut Table<'_, (u64, u32, u64), (u64, u64, u64)>,
+        overlay: &Overlay,
+    ) -> Result<(), StorageError> {
+        let mut sent: BTreeMap<DeviceKey, Vec<(ConversationId, &Entry)>> = BTreeMap::new();
+        for (conversation, entry) in overlay.entries() {
+            sent.entry(entry.author).or_default().push((conversation, entry));
+        }
+        for (device, mut entries) in sent {
+            entries.sort_by_key(|(_, entry)| entry.id);
+            // Whatever is older than these would be pruned.
+            let newest = entries.len().saturating_sub(DEDUP_IDS_PER_DEVICE);
+            self.add(window, device, &entries[newest..])?;
+        }
+        Ok(())
+    }
+
     fn add(
         &mut self,
         window: &mut Table<'_, (u64, u32, u64), (u64, u64, u64)>,
-        conversation: ConversationId,
-        entry: &Entry,
+        author: DeviceKey,
+        entries: &[(ConversationId, &Entry)],
     ) -> Result<(), StorageError> {
-        let (user, device) = (entry.author.user.0, entry.author.device.0);
+        let (user, device) = (author.user.0, author.device.0);
         let all = (user, device, 0)..=(user, device, u64::MAX);
-        let rows = match self.by_device.entry(entry.author) {
+        let rows = match self.by_device.entry(author) {
             std::collections::hash_map::Entry::Occupied(rows) => rows.into_mut(),
             std::collections::hash_map::Entry::Vacant(slot) => {
                 slot.insert(window.range(all.clone())?.count())
             }
         };
-        let row = (conversation.0, entry.seq, chain::fingerprint(&chain::content(conversation, &entry.body)));
-        if window.insert((user, device, entry.id.0), row)?.is_none() {
-            *rows += 1;
+        for (conversation, entry) in entries {
+            let fingerprint = chain::fingerprint(&chain::content(*conversation, &entry.body));
+            let row = (conversation.0, entry.seq, fingerprint);
+            if window.insert((user, device, entry.id.0), row)?.is_none() {
+                *rows += 1;
+            }
         }
         if *rows > DEDUP_IDS_PER_DEVICE + PRUNE_SLACK {
             let surplus = *rows - DEDUP_IDS_PER_DEVICE;
-            let oldest: Vec<_> = window
-                .range(all)?
-                .take(surplus)
-                .map(|row| Ok(row?.0.value()))
-                .collect::<Result<_, StorageError>>()?;
-            for key in oldest {
-                window.remove(key)?;
+            let newest_pruned =
+                window.range(all.clone())?.nth(surplus - 1).transpose()?.map(|row| row.0.value());
+            if let Some(newest_pruned) = newest_pruned {
+                window.retain_in(*all.start()..=newest_pruned, |_, _| false)?;
             }
             *rows = DEDUP_IDS_PER_DEVICE;
         }

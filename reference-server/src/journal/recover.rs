@@ -2,65 +2,187 @@
 
 use std::collections::BTreeMap;
 
-use avouch_engine::ids::{ConversationId, DeviceId, DeviceKey, MessageId, UserId};
+use avouch_engine::chain;
+use avouch_engine::ids::{Chain, ConversationId, DeviceId, DeviceKey, MessageId, UserId};
 use avouch_engine::journal::{
-    Body, Entry, Membership, Query, RecentId, Recovered, RecoveredConversation, RecoveredCursor,
+    Body, Entry, Membership, RecentId, Record, Recovered, RecoveredConversation, RecoveredCursor,
     RecoveredDevice,
 };
 use avouch_engine::limits::DEDUP_IDS_PER_DEVICE;
 use redb::{ReadOnlyTable, ReadTransaction, ReadableTable};
 
-use super::rows::{CURSORS, DEVICES, ENTRIES, MEMBERS, RECENT, chain_of, decode_entry};
+use super::overlay::{Overlay, Page};
+use super::rows::{CURSORS, CursorKey, CursorRow, DEVICES, ENTRIES, MEMBERS, RECENT, chain_of, decode_entry};
 use super::{JournalError, from_store};
 
-pub(super) fn recover(transaction: &ReadTransaction) -> Result<Recovered, JournalError> {
-    let mut conversations = heads(&transaction.open_table(ENTRIES).map_err(from_store)?)?;
-    for row in transaction.open_table(MEMBERS).map_err(from_store)?.iter().map_err(from_store)? {
-        let (key, until) = row.map_err(from_store)?;
-        let (conversation, user, from) = key.value();
-        let until = Some(until.value()).filter(|until| *until != 0);
-        known(&mut conversations, conversation)?.members.push(Membership { user: UserId(user), from, until });
-    }
-    for row in transaction.open_table(CURSORS).map_err(from_store)?.iter().map_err(from_store)? {
-        let (key, value) = row.map_err(from_store)?;
-        let (user, device, conversation) = key.value();
-        let (delivered, read, version, receipts_confirmed) = value.value();
-        let device = DeviceKey { user: UserId(user), device: DeviceId(device) };
-        let conversation = known(&mut conversations, conversation)?;
-        conversation.version = conversation.version.max(version);
-        conversation.cursors.push(RecoveredCursor { device, delivered, read, version, receipts_confirmed });
-    }
-    Ok(Recovered { conversations: conversations.into_values().collect(), devices: devices(transaction)? })
+/// The state in the making: what the store has, then what the log has on top.
+#[derive(Debug, Default)]
+pub(super) struct State {
+    conversations: BTreeMap<ConversationId, Conversation>,
+    cursors: BTreeMap<CursorKey, CursorRow>,
+    devices: BTreeMap<DeviceKey, Device>,
 }
 
-/// At most [`Query::entries_max`] entries in order.
-pub(super) fn entries(transaction: &ReadTransaction, query: &Query) -> Result<Vec<Entry>, JournalError> {
+#[derive(Debug, Default)]
+struct Conversation {
+    head: u64,
+    chain: Chain,
+    /// (user, from) → until.
+    members: BTreeMap<(UserId, u64), Option<u64>>,
+}
+
+#[derive(Debug, Default)]
+struct Device {
+    installation: u64,
+    recent: BTreeMap<MessageId, RecentId>,
+}
+
+impl State {
+    pub(super) fn read(transaction: &ReadTransaction) -> Result<Self, JournalError> {
+        let mut state = Self {
+            conversations: heads(&transaction.open_table(ENTRIES).map_err(from_store)?)?,
+            ..Self::default()
+        };
+        for row in transaction.open_table(MEMBERS).map_err(from_store)?.iter().map_err(from_store)? {
+            let (key, until) = row.map_err(from_store)?;
+            let (conversation, user, from) = key.value();
+            let until = Some(until.value()).filter(|until| *until != 0);
+            let conversation = known(&mut state.conversations, ConversationId(conversation))?;
+            conversation.members.insert((UserId(user), from), until);
+        }
+        for row in transaction.open_table(CURSORS).map_err(from_store)?.iter().map_err(from_store)? {
+            let (key, value) = row.map_err(from_store)?;
+            state.cursors.insert(key.value(), value.value());
+        }
+        for row in transaction.open_table(DEVICES).map_err(from_store)?.iter().map_err(from_store)? {
+            let (key, installation) = row.map_err(from_store)?;
+            let (user, device) = key.value();
+            state.device(user, device).installation = installation.value();
+        }
+        for row in transaction.open_table(RECENT).map_err(from_store)?.iter().map_err(from_store)? {
+            let (key, value) = row.map_err(from_store)?;
+            let (user, device, id) = key.value();
+            let (conversation, seq, fingerprint) = value.value();
+            let (id, conversation) = (MessageId(id), ConversationId(conversation));
+            state.device(user, device).recent.insert(id, RecentId { id, conversation, seq, fingerprint });
+        }
+        Ok(state)
+    }
+
+    /// Goes on with what a generation of the log has.
+    pub(super) fn apply(&mut self, overlay: &Overlay) -> Result<(), JournalError> {
+        for (conversation, entry) in overlay.entries() {
+            self.append(conversation, entry)?;
+        }
+        for record in overlay.rest() {
+            match *record {
+                Record::Entry { .. } => {}
+                Record::Cursor { conversation, device, delivered, read, version } => {
+                    let row = self.cursors.entry(cursor_key(conversation, device)).or_default();
+                    *row = (delivered, read, version, row.3);
+                }
+                Record::ReceiptsConfirmed { conversation, device, version } => {
+                    self.cursors.entry(cursor_key(conversation, device)).or_default().3 = version;
+                }
+                Record::Device { device, installation } => {
+                    self.devices.entry(device).or_default().installation = installation;
+                    let (user, device) = (device.user.0, device.device.0);
+                    for (_, row) in self.cursors.range_mut((user, device, 0)..=(user, device, u64::MAX)) {
+                        *row = (0, 0, row.2, 0);
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn finish(self) -> Result<Recovered, JournalError> {
+        let mut conversations: BTreeMap<_, _> =
+            self.conversations.into_iter().map(|(id, conversation)| (id, conversation.finish(id))).collect();
+        for ((user, device, conversation), (delivered, read, version, receipts_confirmed)) in self.cursors {
+            let device = DeviceKey { user: UserId(user), device: DeviceId(device) };
+            let conversation = known(&mut conversations, ConversationId(conversation))?;
+            conversation.version = conversation.version.max(version);
+            conversation.cursors.push(RecoveredCursor {
+                device,
+                delivered,
+                read,
+                version,
+                receipts_confirmed,
+            });
+        }
+        let devices = self.devices.into_iter().map(|(key, device)| {
+            let surplus = device.recent.len().saturating_sub(DEDUP_IDS_PER_DEVICE);
+            let recent = device.recent.into_values().skip(surplus).collect();
+            RecoveredDevice { key, installation: device.installation, recent }
+        });
+        Ok(Recovered { devices: devices.collect(), conversations: conversations.into_values().collect() })
+    }
+
+    fn device(&mut self, user: u64, device: u32) -> &mut Device {
+        self.devices.entry(DeviceKey { user: UserId(user), device: DeviceId(device) }).or_default()
+    }
+
+    fn append(&mut self, conversation: ConversationId, entry: &Entry) -> Result<(), JournalError> {
+        let recent = &mut self.devices.entry(entry.author).or_default().recent;
+        let fingerprint = chain::fingerprint(&chain::content(conversation, &entry.body));
+        recent.insert(entry.id, RecentId { id: entry.id, conversation, seq: entry.seq, fingerprint });
+        if recent.len() > DEDUP_IDS_PER_DEVICE {
+            recent.pop_first();
+        }
+        let known = self.conversations.entry(conversation).or_default();
+        if known.head.checked_add(1) != Some(entry.seq) {
+            return Err(JournalError::Corrupt(format!(
+                "conversation {} goes from entry {} to entry {}",
+                conversation.0, known.head, entry.seq
+            )));
+        }
+        (known.head, known.chain) = (entry.seq, entry.chain);
+        if let Body::Members { added, removed } = &entry.body {
+            for user in added {
+                known.members.insert((*user, entry.seq), None);
+            }
+            for user in removed {
+                let whole_stay = (*user, 0)..=(*user, u64::MAX);
+                if let Some((_, until @ None)) = known.members.range_mut(whole_stay).next_back() {
+                    *until = Some(entry.seq);
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Conversation {
+    fn finish(self, id: ConversationId) -> RecoveredConversation {
+        let members =
+            self.members.into_iter().map(|((user, from), until)| Membership { user, from, until }).collect();
+        RecoveredConversation { id, head: self.head, chain: self.chain, members, ..Default::default() }
+    }
+}
+
+/// Goes on with what the store has.
+pub(super) fn fill(page: &mut Page, transaction: &ReadTransaction) -> Result<(), JournalError> {
+    let Some(first) = page.next() else { return Ok(()) };
     let log = transaction.open_table(ENTRIES).map_err(from_store)?;
-    let conversation = query.conversation.0;
-    let mut page = Vec::new();
-    let mut payload_bytes = 0;
-    let Some(first) = query.after.checked_add(1) else { return Ok(page) };
+    let conversation = page.conversation().0;
     for row in log.range((conversation, first)..=(conversation, u64::MAX)).map_err(from_store)? {
         let (key, value) = row.map_err(from_store)?;
         let seq = key.value().1;
         let entry = decode_entry(seq, value.value())
             .ok_or_else(|| JournalError::Corrupt(format!("entry {seq} of conversation {conversation}")))?;
-        payload_bytes += match &entry.body {
-            Body::Message { payload, .. } => payload.len(),
-            Body::Members { added, removed } => 8 * (added.len() + removed.len()),
-        };
-        if page.len() >= query.entries_max || (payload_bytes > query.payload_bytes_max && !page.is_empty()) {
+        page.push(entry);
+        if page.next().is_none() {
             break;
         }
-        page.push(entry);
     }
-    Ok(page)
+    Ok(())
 }
 
 /// Finds every conversation's last entry by hopping from one to the next: the log itself is not read.
 fn heads(
     log: &ReadOnlyTable<(u64, u64), &'static [u8]>,
-) -> Result<BTreeMap<u64, RecoveredConversation>, JournalError> {
+) -> Result<BTreeMap<ConversationId, Conversation>, JournalError> {
     let mut heads = BTreeMap::new();
     let mut from = Some(0);
     while let Some(start) = from {
@@ -73,45 +195,22 @@ fn heads(
             let chain = chain_of(value.value()).ok_or_else(|| {
                 JournalError::Corrupt(format!("entry {head} of conversation {conversation}"))
             })?;
-            let id = ConversationId(conversation);
-            heads.insert(conversation, RecoveredConversation { id, head, chain, ..Default::default() });
+            heads.insert(ConversationId(conversation), Conversation { head, chain, ..Default::default() });
         }
         from = conversation.checked_add(1);
     }
     Ok(heads)
 }
 
-fn known(
-    conversations: &mut BTreeMap<u64, RecoveredConversation>,
-    id: u64,
-) -> Result<&mut RecoveredConversation, JournalError> {
-    conversations.get_mut(&id).ok_or_else(|| JournalError::Corrupt(format!("conversation {id} has no log")))
+fn known<T>(
+    conversations: &mut BTreeMap<ConversationId, T>,
+    id: ConversationId,
+) -> Result<&mut T, JournalError> {
+    conversations
+        .get_mut(&id)
+        .ok_or_else(|| JournalError::Corrupt(format!("conversation {} has no log", id.0)))
 }
 
-fn devices(transaction: &ReadTransaction) -> Result<Vec<RecoveredDevice>, JournalError> {
-    let mut devices = BTreeMap::new();
-    for row in transaction.open_table(DEVICES).map_err(from_store)?.iter().map_err(from_store)? {
-        let (key, installation) = row.map_err(from_store)?;
-        let (user, device) = key.value();
-        let key = DeviceKey { user: UserId(user), device: DeviceId(device) };
-        devices.insert(key, RecoveredDevice { key, installation: installation.value(), recent: Vec::new() });
-    }
-    for row in transaction.open_table(RECENT).map_err(from_store)?.iter().map_err(from_store)? {
-        let (key, value) = row.map_err(from_store)?;
-        let (user, device, id) = key.value();
-        let (conversation, seq, fingerprint) = value.value();
-        let key = DeviceKey { user: UserId(user), device: DeviceId(device) };
-        let device = devices.entry(key).or_insert_with(|| RecoveredDevice {
-            key,
-            installation: 0,
-            recent: Vec::new(),
-        });
-        let id = MessageId(id);
-        device.recent.push(RecentId { id, conversation: ConversationId(conversation), seq, fingerprint });
-    }
-    for device in devices.values_mut() {
-        let surplus = device.recent.len().saturating_sub(DEDUP_IDS_PER_DEVICE);
-        device.recent.drain(..surplus);
-    }
-    Ok(devices.into_values().collect())
+fn cursor_key(conversation: ConversationId, device: DeviceKey) -> CursorKey {
+    (device.user.0, device.device.0, conversation.0)
 }

@@ -5,13 +5,18 @@
 use avouch_engine::ids::{Chain, DeviceId, DeviceKey, MessageId, Seq, UserId};
 use avouch_engine::journal::{Body, Entry, Record};
 use bytes::Bytes;
-use redb::{Database, ReadableDatabase, TableDefinition, TableError};
+use redb::{Database, ReadableDatabase, TableDefinition, TableError, WriteTransaction};
 
+use super::log::Position;
 use super::{FORMAT_VERSION, JournalError, from_store};
 
-/// What this store is: one row.
-const STAMP: TableDefinition<&str, u32> = TableDefinition::new("avouch");
-const STAMP_KEY: &str = "journal format version";
+/// What this store is, and how far it has come: a few rows.
+const STAMP: TableDefinition<&str, u64> = TableDefinition::new("avouch");
+const VERSION: &str = "journal format version";
+const JOURNAL: &str = "journal";
+const GENERATION: &str = "generations of the log";
+const NEXT_BLOCK: &str = "blocks of the log";
+const CHECKSUM: &str = "checksum of the last block";
 
 /// (conversation, seq) → the entry without its seq.
 pub(super) const ENTRIES: TableDefinition<(u64, u64), &[u8]> = TableDefinition::new("entries");
@@ -34,37 +39,63 @@ const MEMBERSHIP: u8 = 2;
 /// Author, id, time and chain.
 const HEADER_BYTES: usize = 8 + 4 + 8 + 8 + 32;
 
-/// Writes the version and makes every table, so that readers find them.
-pub(super) fn stamp(database: &Database) -> Result<(), JournalError> {
-    let transaction = database.begin_write().map_err(from_store)?;
-    {
-        let mut table = transaction.open_table(STAMP).map_err(from_store)?;
-        table.insert(STAMP_KEY, FORMAT_VERSION).map_err(from_store)?;
-        transaction.open_table(ENTRIES).map_err(from_store)?;
-        transaction.open_table(RECENT).map_err(from_store)?;
-        transaction.open_table(MEMBERS).map_err(from_store)?;
-        transaction.open_table(CURSORS).map_err(from_store)?;
-        transaction.open_table(DEVICES).map_err(from_store)?;
-    }
-    transaction.commit().map_err(from_store)
+/// What a store says of itself.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Stamp {
+    /// Which journal it belongs to.
+    pub(super) journal: u64,
+    /// Everything of the log up to here is in the store.
+    pub(super) position: Position,
 }
 
-pub(super) fn check_stamp(database: &Database) -> Result<(), JournalError> {
-    let transaction = database.begin_read().map_err(from_store)?;
-    let table = transaction.open_table(STAMP).map_err(|error| match error {
-        TableError::TableDoesNotExist(_) => JournalError::Foreign("a store of another program".into()),
-        other => from_store(other),
-    })?;
-    let found = table.get(STAMP_KEY).map_err(from_store)?.map(|row| row.value());
-    match found {
-        Some(FORMAT_VERSION) => Ok(()),
-        Some(found) if found > FORMAT_VERSION => Err(JournalError::Future { found }),
-        Some(found) => Err(JournalError::Foreign(format!("format version {found} was never released"))),
-        None => Err(JournalError::Foreign("a store without a version".into())),
+impl Stamp {
+    /// Writes it, and makes every table, so that readers find them.
+    pub(super) fn write(&self, transaction: &WriteTransaction) -> Result<(), TableError> {
+        let mut table = transaction.open_table(STAMP)?;
+        for (key, value) in [
+            (VERSION, u64::from(FORMAT_VERSION)),
+            (JOURNAL, self.journal),
+            (GENERATION, self.position.generation),
+            (NEXT_BLOCK, self.position.next_block),
+            (CHECKSUM, u64::from(self.position.checksum)),
+        ] {
+            table.insert(key, value)?;
+        }
+        transaction.open_table(ENTRIES)?;
+        transaction.open_table(RECENT)?;
+        transaction.open_table(MEMBERS)?;
+        transaction.open_table(CURSORS)?;
+        transaction.open_table(DEVICES)?;
+        Ok(())
+    }
+
+    pub(super) fn read(database: &Database) -> Result<Self, JournalError> {
+        let transaction = database.begin_read().map_err(from_store)?;
+        let table = transaction.open_table(STAMP).map_err(|error| match error {
+            TableError::TableDoesNotExist(_) => JournalError::Foreign("a store of another program".into()),
+            TableError::TableTypeMismatch { .. } => {
+                JournalError::Foreign("a store of a version that was never released".into())
+            }
+            other => from_store(other),
+        })?;
+        let value = |key| table.get(key).map_err(from_store).map(|row| row.map(|row| row.value()));
+        match value(VERSION)? {
+            Some(found) if found == u64::from(FORMAT_VERSION) => {}
+            Some(found) if found > u64::from(FORMAT_VERSION) => return Err(JournalError::Future { found }),
+            Some(found) => {
+                return Err(JournalError::Foreign(format!("format version {found} was never released")));
+            }
+            None => return Err(JournalError::Foreign("a store without a version".into())),
+        }
+        let sure = |key| value(key)?.ok_or_else(|| JournalError::Corrupt(format!("the store has no {key}")));
+        let checksum = u32::try_from(sure(CHECKSUM)?)
+            .map_err(|_| JournalError::Corrupt(format!("the store's {CHECKSUM}")))?;
+        let position = Position { generation: sure(GENERATION)?, next_block: sure(NEXT_BLOCK)?, checksum };
+        Ok(Self { journal: sure(JOURNAL)?, position })
     }
 }
 
-/// What a record adds to the store, without the store's own bookkeeping.
+/// What a record adds to the log, and later to the store without its own bookkeeping.
 pub(crate) fn approximate_bytes(record: &Record) -> usize {
     let body = match record {
         Record::Entry { entry: Entry { body: Body::Message { payload, .. }, .. }, .. } => payload.len(),
@@ -76,9 +107,8 @@ pub(crate) fn approximate_bytes(record: &Record) -> usize {
     body + 128
 }
 
-/// Replaces `bytes` with an entry without its seq.
+/// Appends an entry without its seq.
 pub(super) fn encode_entry(entry: &Entry, bytes: &mut Vec<u8>) {
-    bytes.clear();
     bytes.extend_from_slice(&entry.author.user.0.to_le_bytes());
     bytes.extend_from_slice(&entry.author.device.0.to_le_bytes());
     bytes.extend_from_slice(&entry.id.0.to_le_bytes());
@@ -138,13 +168,13 @@ pub(super) fn decode_entry(seq: Seq, bytes: &[u8]) -> Option<Entry> {
     Some(Entry { seq, author, id, at_ms, chain, body })
 }
 
-fn take_u64(rest: &mut &[u8]) -> Option<u64> {
+pub(super) fn take_u64(rest: &mut &[u8]) -> Option<u64> {
     let (head, tail) = rest.split_first_chunk::<8>()?;
     *rest = tail;
     Some(u64::from_le_bytes(*head))
 }
 
-fn take_u32(rest: &mut &[u8]) -> Option<u32> {
+pub(super) fn take_u32(rest: &mut &[u8]) -> Option<u32> {
     let (head, tail) = rest.split_first_chunk::<4>()?;
     *rest = tail;
     Some(u32::from_le_bytes(*head))

@@ -77,13 +77,28 @@ pub struct Core {
     waiting: VecDeque<Record>,
     /// Proposals in the batch under way.
     committing: Option<usize>,
+    batch_records_max: usize,
 }
 
 impl Core {
     /// Starts from what the journal holds. `seed` feeds jitter only.
     pub fn new(config: Config, recovered: Recovered, seed: u64) -> Self {
         let engine = Server::new(config.clone(), recovered, seed);
-        Self { engine, config, seed, waiting: VecDeque::new(), committing: None }
+        Self {
+            engine,
+            config,
+            seed,
+            waiting: VecDeque::new(),
+            committing: None,
+            batch_records_max: BATCH_RECORDS_MAX,
+        }
+    }
+
+    /// The same with smaller batches than [`BATCH_RECORDS_MAX`].
+    #[must_use]
+    pub fn with_batch_records_max(mut self, records: usize) -> Self {
+        self.batch_records_max = records.clamp(1, BATCH_RECORDS_MAX);
+        self
     }
 
     /// Takes an input of the engine that is no answer of the journal. `wall_ms`: Unix time.
@@ -161,7 +176,7 @@ impl Core {
 
     fn next_batch(&mut self) -> Vec<Record> {
         let mut bytes = 0;
-        let fitting = self.waiting.iter().take(BATCH_RECORDS_MAX).take_while(|record| {
+        let fitting = self.waiting.iter().take(self.batch_records_max).take_while(|record| {
             let fits = bytes < BATCH_BYTES_MAX;
             bytes += approximate_bytes(record);
             fits

@@ -1,5 +1,5 @@
-//! Where the journal's work is done: in the engine's task, or on a thread of its own. One batch at a time; reads see
-//! durable entries only, and are answered after every commit that they may have seen.
+//! Where the journal's work is done: in the engine's task, or on a thread of its own, with another for checkpoints. One
+//! batch at a time; reads see durable entries only, and are answered after every commit that they may have seen.
 
 use std::collections::VecDeque;
 use std::future::pending;
@@ -11,11 +11,11 @@ use avouch_engine::limits::LOADS_MAX;
 use avouch_engine::server::{LoadFailed, LoadId};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep_until};
-use tracing::error;
+use tracing::{debug, error, warn};
 
 use super::core::Answer;
 use super::{JournalMode, ServeError};
-use crate::journal::{Journal, JournalCounters, JournalError};
+use crate::journal::{Checkpoint, Checkpointed, Journal, JournalCounters, JournalError};
 
 /// Commands that may wait for the thread: every read that the engine may have under way, a batch and a question.
 const COMMANDS_MAX: usize = LOADS_MAX + 2;
@@ -48,7 +48,7 @@ impl Store {
     pub(super) fn load(&mut self, load: LoadId, query: Query) {
         match self {
             Self::Inline(inline) => {
-                let entries = read(&inline.journal, &query);
+                let entries = read(&mut inline.journal, &query);
                 inline.answers.push_back(Answer::Loaded(load, entries));
             }
             Self::Thread(thread) => thread.send(Command::Load(load, query)),
@@ -107,7 +107,7 @@ impl Inline {
     fn submit(&mut self, batch: &[Record]) {
         match self.journal.begin(batch) {
             Ok(delay) if delay.is_zero() => {
-                let answer = Answer::from(self.journal.settle());
+                let answer = self.settle();
                 self.answers.push_back(answer);
             }
             Ok(delay) => self.durable_at = Some(Instant::now() + delay),
@@ -122,7 +122,16 @@ impl Inline {
         let Some(durable_at) = self.durable_at else { return pending().await };
         sleep_until(durable_at).await;
         self.durable_at = None;
-        Answer::from(self.journal.settle())
+        self.settle()
+    }
+
+    /// A checkpoint takes no simulated time.
+    fn settle(&mut self) -> Answer {
+        let answer = Answer::from(self.journal.settle());
+        if let (Answer::Committed, Some(work)) = (&answer, self.journal.checkpoint()) {
+            finish(&mut self.journal, work.run());
+        }
+        answer
     }
 }
 
@@ -146,10 +155,9 @@ impl Thread {
     fn start(journal: Journal) -> Result<Self, ServeError> {
         let (commands, received) = blocking::sync_channel(COMMANDS_MAX);
         let (sender, answers) = mpsc::channel(COMMANDS_MAX);
-        thread::Builder::new()
-            .name("journal".into())
-            .spawn(move || work(journal, &received, &sender))
-            .map_err(|_| ServeError::JournalThread)?;
+        let checkpoints = Checkpoints::start()?;
+        let worker = Worker { journal, checkpoints, is_checkpointing: false };
+        spawn("journal", move || work(worker, &received, &sender))?;
         Ok(Self { commands, answers })
     }
 
@@ -167,8 +175,12 @@ impl Thread {
     }
 }
 
+fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> Result<(), ServeError> {
+    thread::Builder::new().name(name.into()).spawn(work).map(drop).map_err(|_| ServeError::JournalThread)
+}
+
 /// The thread. Commits go before reads, but a read that waits is never passed by more than one.
-fn work(mut journal: Journal, commands: &blocking::Receiver<Command>, answers: &mpsc::Sender<Answer>) {
+fn work(mut worker: Worker, commands: &blocking::Receiver<Command>, answers: &mpsc::Sender<Answer>) {
     let mut loads = VecDeque::new();
     loop {
         let command = if loads.is_empty() {
@@ -178,36 +190,101 @@ fn work(mut journal: Journal, commands: &blocking::Receiver<Command>, answers: &
             commands.try_recv().ok()
         };
         let answer = match command {
-            Some(Command::Commit(batch)) => Answer::from(journal.commit(&batch)),
+            Some(Command::Commit(batch)) => worker.commit(&batch),
             Some(Command::Load(load, query)) => {
                 loads.push_back((load, query));
                 continue;
             }
             Some(Command::Reopen(asked)) => {
                 loads.clear();
-                let _ = asked.send(reopen(&mut journal));
+                let _ = asked.send(reopen(&mut worker.journal));
                 continue;
             }
             Some(Command::Counters(asked)) => {
-                let _ = asked.send(journal.counters());
+                let _ = asked.send(worker.journal.counters());
                 continue;
             }
             Some(Command::Close(asked)) => {
-                let _ = asked.send(journal.close());
+                worker.join_checkpoint();
+                let _ = asked.send(worker.journal.close());
                 return;
             }
             None => match loads.pop_front() {
-                Some((load, query)) => Answer::Loaded(load, read(&journal, &query)),
+                Some((load, query)) => Answer::Loaded(load, read(&mut worker.journal, &query)),
                 None => continue,
             },
         };
         if answers.blocking_send(answer).is_err() {
             return;
         }
+        worker.advance_checkpoint();
     }
 }
 
-fn read(journal: &Journal, query: &Query) -> Result<Vec<Entry>, LoadFailed> {
+/// The journal, and who does its checkpoints.
+struct Worker {
+    journal: Journal,
+    checkpoints: Checkpoints,
+    is_checkpointing: bool,
+}
+
+impl Worker {
+    fn commit(&mut self, batch: &[Record]) -> Answer {
+        if self.journal.is_waiting(batch) {
+            debug!("the log is full: a batch waits for the checkpoint");
+            self.join_checkpoint();
+        }
+        Answer::from(self.journal.commit(batch))
+    }
+
+    /// Takes a result back, and begins what is to do.
+    fn advance_checkpoint(&mut self) {
+        if let Ok(done) = self.checkpoints.done.try_recv() {
+            self.is_checkpointing = false;
+            finish(&mut self.journal, done);
+        }
+        if let Some(work) = self.journal.checkpoint() {
+            self.is_checkpointing = self.checkpoints.work.try_send(work).is_ok();
+        }
+    }
+
+    fn join_checkpoint(&mut self) {
+        if std::mem::take(&mut self.is_checkpointing)
+            && let Ok(done) = self.checkpoints.done.recv()
+        {
+            finish(&mut self.journal, done);
+        }
+    }
+}
+
+/// The thread that does checkpoints: one at a time, so neither queue is ever full.
+struct Checkpoints {
+    work: blocking::SyncSender<Checkpoint>,
+    done: blocking::Receiver<Checkpointed>,
+}
+
+impl Checkpoints {
+    fn start() -> Result<Self, ServeError> {
+        let (work, received) = blocking::sync_channel::<Checkpoint>(1);
+        let (sender, done) = blocking::sync_channel(1);
+        spawn("checkpoint", move || {
+            while let Ok(work) = received.recv() {
+                if sender.send(work.run()).is_err() {
+                    return;
+                }
+            }
+        })?;
+        Ok(Self { work, done })
+    }
+}
+
+fn finish(journal: &mut Journal, done: Checkpointed) {
+    if let Err(error) = journal.checkpointed(done) {
+        warn!(%error, "a checkpoint failed; it will be tried again");
+    }
+}
+
+fn read(journal: &mut Journal, query: &Query) -> Result<Vec<Entry>, LoadFailed> {
     journal.entries(query).map_err(|error| {
         error!(%error, conversation = query.conversation.0, "a page could not be read");
         LoadFailed

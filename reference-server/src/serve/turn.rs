@@ -44,7 +44,7 @@ pub(super) struct Shell {
 }
 
 impl Shell {
-    pub(super) fn new(options: ServeOptions, events: mpsc::Sender<Event>) -> Result<Self, ServeError> {
+    pub(super) fn new(mut options: ServeOptions, events: mpsc::Sender<Event>) -> Result<Self, ServeError> {
         let recovered = options.journal.recover()?;
         info!(
             conversations = recovered.conversations.len(),
@@ -53,7 +53,8 @@ impl Shell {
         );
         let untaken_max = options.config.untaken_frames_max + UNTAKEN_SLACK;
         Ok(Self {
-            core: Core::new(options.config, recovered, options.seed),
+            core: Core::new(options.config, recovered, options.seed)
+                .with_batch_records_max(options.batch_records_max),
             store: Store::new(options.mode, options.journal)?,
             wall_ms: options.wall_ms,
             started: Instant::now(),

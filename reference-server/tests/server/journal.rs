@@ -4,25 +4,30 @@
 use avouch_engine::ids::ConversationId;
 use avouch_engine::journal::{Memory, Query, Record};
 use avouch_server::disk::SimDisk;
-use avouch_server::journal::{CommitError, Journal, JournalOptions};
+use avouch_server::journal::log::LOG_NAMES;
+use avouch_server::journal::{Checkpoint, CommitError, Journal, JournalError, JournalOptions, STORE_NAME};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
 use crate::model::Source;
 
-const OPTIONS: JournalOptions = JournalOptions { cache_bytes: 1 << 20 };
+const OPTIONS: JournalOptions = JournalOptions { cache_bytes: 1 << 20, segment_bytes: 16 << 20, seed: 7 };
 
 /// How one life of the server ends.
 #[derive(Clone, Copy, Debug)]
 enum End {
     /// The disk stops after some operations, in the middle of whatever is done then; then the power goes.
     PowerDuringWork { operations: u64, seed: u64 },
+    /// The same, but what was written stays in the system's cache.
+    KillDuringWork { operations: u64 },
     /// The power goes while the last batch waits for its sync.
     PowerDuringSync { seed: u64 },
     /// The process is killed while the last batch waits for its sync.
     KillDuringSync,
     /// A sync fails, the journal is opened again and used, then the power goes.
     SyncFails { seed: u64 },
+    /// A sync fails, and the process is killed before it can do anything about it.
+    SyncFailsAndKill,
     /// The disk is full for the last batch, and says so or not; then there is room again.
     Full { hidden: bool },
     /// An orderly stop.
@@ -31,26 +36,63 @@ enum End {
 
 fn an_end() -> impl Strategy<Value = End> {
     prop_oneof![
-        4 => (0_u64..120, any::<u64>()).prop_map(|(operations, seed)| End::PowerDuringWork { operations, seed }),
+        4 => (0_u64..400, any::<u64>()).prop_map(|(operations, seed)| End::PowerDuringWork { operations, seed }),
+        1 => (0_u64..20, any::<u64>()).prop_map(|(operations, seed)| End::PowerDuringWork { operations, seed }),
+        2 => (0_u64..400).prop_map(|operations| End::KillDuringWork { operations }),
         2 => any::<u64>().prop_map(|seed| End::PowerDuringSync { seed }),
         1 => Just(End::KillDuringSync),
         2 => any::<u64>().prop_map(|seed| End::SyncFails { seed }),
+        1 => Just(End::SyncFailsAndKill),
         1 => any::<bool>().prop_map(|hidden| End::Full { hidden }),
         1 => Just(End::Close),
     ]
 }
 
-fn a_life() -> impl Strategy<Value = (Vec<Vec<u64>>, End)> {
-    (vec(vec(any::<u64>(), 1..12), 1..8), an_end())
+/// What the caller does about checkpoints after a batch.
+#[derive(Clone, Copy, Debug)]
+enum Work {
+    /// Takes none.
+    Nothing,
+    /// Does what is to do.
+    Now,
+    /// Takes it and does it when a batch waits for it, if ever.
+    Later,
+    /// Does it while syncs fail.
+    WhileSyncsFail,
+    /// Does it while the disk is full.
+    WhileFull,
+}
+
+fn some_work() -> impl Strategy<Value = Work> {
+    prop_oneof![
+        3 => Just(Work::Nothing),
+        4 => Just(Work::Now),
+        2 => Just(Work::Later),
+        1 => Just(Work::WhileSyncsFail),
+        1 => Just(Work::WhileFull),
+    ]
+}
+
+#[derive(Clone, Debug)]
+struct Life {
+    batches: Vec<(Vec<u64>, Work)>,
+    end: End,
+    segment_bytes: u64,
+}
+
+fn a_life() -> impl Strategy<Value = Life> {
+    let segment_bytes = prop_oneof![Just(1_u64 << 10), Just(6 << 10), Just(40 << 10)];
+    (vec((vec(any::<u64>(), 1..12), some_work()), 1..8), an_end(), segment_bytes)
+        .prop_map(|(batches, end, segment_bytes)| Life { batches, end, segment_bytes })
 }
 
 proptest! {
     #[test]
-    fn recovers_a_prefix_with_everything_acknowledged(lives in vec(a_life(), 1..6)) {
+    fn recovers_a_prefix_with_everything_acknowledged(lives in vec(a_life(), 1..7)) {
         let disk = SimDisk::new();
         let mut run = Run::default();
-        for (batches, end) in &lives {
-            run.live(&disk, batches, *end)?;
+        for life in &lives {
+            run.live(&disk, life)?;
         }
     }
 }
@@ -64,47 +106,77 @@ struct Run {
 }
 
 impl Run {
-    fn live(&mut self, disk: &SimDisk, batches: &[Vec<u64>], end: End) -> Result<(), TestCaseError> {
-        if let End::PowerDuringWork { operations, .. } = end {
+    fn live(&mut self, disk: &SimDisk, life: &Life) -> Result<(), TestCaseError> {
+        let end = life.end;
+        if let End::PowerDuringWork { operations, .. } | End::KillDuringWork { operations } = end {
             disk.die_after(operations);
         }
-        let mut journal = match Journal::open(disk, OPTIONS) {
-            Ok(journal) => journal,
-            Err(error) => {
-                let End::PowerDuringWork { seed, .. } = end else {
-                    return Err(TestCaseError::fail(format!("open: {error}")));
-                };
-                disk.power_loss(seed);
-                return Ok(());
-            }
-        };
-        self.check(&journal)?;
-        for (index, choices) in batches.iter().enumerate() {
-            let batch: Vec<Record> = choices.iter().map(|choice| self.source.record(*choice)).collect();
-            let last = index + 1 == batches.len();
-            if last && self.last_batch(disk, &mut journal, &batch, end)? {
-                break;
-            }
-            match journal.commit(&batch) {
-                Ok(()) => self.acknowledged(),
-                Err(error) => {
-                    prop_assert!(matches!(end, End::PowerDuringWork { .. }), "unprovoked: {error}");
-                    self.in_doubt();
-                    break;
-                }
-            }
+        match Journal::open(disk, JournalOptions { segment_bytes: life.segment_bytes, ..OPTIONS }) {
+            Ok(journal) => self.work(disk, journal, life)?,
+            Err(JournalError::Io(_))
+                if matches!(end, End::PowerDuringWork { .. } | End::KillDuringWork { .. }) => {}
+            Err(error) => return Err(TestCaseError::fail(format!("open: {error}"))),
         }
         match end {
             End::PowerDuringWork { seed, .. } | End::PowerDuringSync { seed } | End::SyncFails { seed } => {
                 disk.power_loss(seed);
             }
-            End::KillDuringSync => disk.kill(),
-            End::Full { .. } | End::Close => {
-                prop_assert!(journal.close().is_ok());
-                return Ok(());
+            End::KillDuringWork { .. } | End::KillDuringSync | End::SyncFailsAndKill => disk.kill(),
+            End::Full { .. } | End::Close => {}
+        }
+        Ok(())
+    }
+
+    /// Everything between opening and the end.
+    fn work(&mut self, disk: &SimDisk, mut journal: Journal, life: &Life) -> Result<(), TestCaseError> {
+        let dies = matches!(life.end, End::PowerDuringWork { .. } | End::KillDuringWork { .. });
+        let mut later = None;
+        self.check(&mut journal)?;
+        for (index, (choices, work)) in life.batches.iter().enumerate() {
+            let batch: Vec<Record> = choices.iter().map(|choice| self.source.record(*choice)).collect();
+            let last = index + 1 == life.batches.len();
+            if journal.is_waiting(&batch) || (last && !dies) {
+                do_now(&mut journal, &mut later);
+            }
+            if last && self.last_batch(disk, &mut journal, &batch, life.end)? {
+                break;
+            }
+            match journal.commit(&batch) {
+                Ok(()) => self.acknowledged(),
+                Err(CommitError::Refused(_)) if dies => break,
+                Err(CommitError::Poisoned(_)) if dies => {
+                    self.in_doubt();
+                    break;
+                }
+                Err(error) => return Err(TestCaseError::fail(format!("unprovoked: {error}"))),
+            }
+            if later.is_none() {
+                later = journal.checkpoint();
+            }
+            match work {
+                Work::Nothing if later.is_some() => do_now(&mut journal, &mut later),
+                Work::Nothing | Work::Later => {}
+                Work::Now => do_now(&mut journal, &mut later),
+                Work::WhileSyncsFail => {
+                    disk.fail_syncs(true);
+                    do_now(&mut journal, &mut later);
+                    disk.fail_syncs(false);
+                }
+                Work::WhileFull => {
+                    disk.full(true);
+                    do_now(&mut journal, &mut later);
+                    disk.full(false);
+                }
+            }
+            if !dies {
+                let model = self.source.proposed.clone();
+                check_state(&mut journal, &model)?;
             }
         }
-        drop(journal);
+        if matches!(life.end, End::Full { .. } | End::Close) {
+            do_now(&mut journal, &mut later);
+            prop_assert!(journal.close().is_ok());
+        }
         Ok(())
     }
 
@@ -127,15 +199,31 @@ impl Run {
             End::SyncFails { .. } => {
                 disk.fail_syncs(true);
                 let outcome = journal.commit(batch);
-                prop_assert!(matches!(outcome, Err(CommitError::Poisoned(_))), "{outcome:?}");
-                prop_assert!(journal.reopen().is_err(), "the disk still fails");
+                if matches!(outcome, Err(CommitError::Poisoned(_))) {
+                    prop_assert!(journal.reopen().is_err(), "the disk still fails");
+                    self.in_doubt();
+                } else {
+                    // A checkpoint had to come first, and that is what failed.
+                    prop_assert!(matches!(outcome, Err(CommitError::Refused(_))), "{outcome:?}");
+                }
                 disk.fail_syncs(false);
                 prop_assert!(journal.reopen().is_ok());
-                self.in_doubt();
                 self.check(journal)?;
                 let more = vec![self.source.record(5)];
                 prop_assert!(journal.commit(&more).is_ok());
                 self.acknowledged();
+                Ok(true)
+            }
+            End::SyncFailsAndKill => {
+                disk.fail_syncs(true);
+                let outcome = journal.commit(batch);
+                disk.fail_syncs(false);
+                // A checkpoint that had to come first may be what failed.
+                match outcome {
+                    Err(CommitError::Poisoned(_)) => self.in_doubt(),
+                    Err(CommitError::Refused(_)) => {}
+                    Ok(()) => return Err(TestCaseError::fail("a sync that failed was not told")),
+                }
                 Ok(true)
             }
             End::Full { hidden } => {
@@ -160,7 +248,7 @@ impl Run {
                 self.check(journal)?;
                 Ok(true)
             }
-            End::PowerDuringWork { .. } | End::Close => Ok(false),
+            End::PowerDuringWork { .. } | End::KillDuringWork { .. } | End::Close => Ok(false),
         }
     }
 
@@ -176,7 +264,7 @@ impl Run {
     }
 
     /// The journal holds one of the possible states; from now on, that one.
-    fn check(&mut self, journal: &Journal) -> Result<(), TestCaseError> {
+    fn check(&mut self, journal: &mut Journal) -> Result<(), TestCaseError> {
         let recovered = journal.recover().map_err(|error| TestCaseError::fail(error.to_string()))?;
         if self.possible.is_empty() {
             self.possible.push(Memory::default());
@@ -194,7 +282,22 @@ impl Run {
     }
 }
 
-fn check_logs(journal: &Journal, model: &Memory) -> Result<(), TestCaseError> {
+/// Does a checkpoint that was taken; that it may fail is the point.
+fn do_now(journal: &mut Journal, work: &mut Option<Checkpoint>) {
+    if let Some(work) = work.take() {
+        let _ = journal.checkpointed(work.run());
+    }
+}
+
+fn check_state(journal: &mut Journal, model: &Memory) -> Result<(), TestCaseError> {
+    if let Ok(recovered) = journal.recover() {
+        prop_assert_eq!(recovered, model.recovered());
+        check_logs(journal, model)?;
+    }
+    Ok(())
+}
+
+fn check_logs(journal: &mut Journal, model: &Memory) -> Result<(), TestCaseError> {
     for conversation in (1..=3).map(ConversationId) {
         let mut log = Vec::new();
         loop {
@@ -253,7 +356,7 @@ fn one_journal_per_disk() {
 fn the_same_seed_loses_the_same() {
     let run = |seed: u64| {
         let disk = SimDisk::new();
-        let mut journal = Journal::open(&disk, OPTIONS).unwrap();
+        let mut journal = Journal::open(&disk, JournalOptions { segment_bytes: 8 << 10, ..OPTIONS }).unwrap();
         let mut source = Source::default();
         for round in 0..12 {
             let batch: Vec<_> = (0..30).map(|index| source.record(round * 311 + index * 17)).collect();
@@ -263,10 +366,47 @@ fn the_same_seed_loses_the_same() {
             }
         }
         disk.power_loss(seed);
-        (disk.durable_bytes(), disk.counters())
+        let files = [LOG_NAMES[0], LOG_NAMES[1], STORE_NAME].map(|name| disk.durable_bytes(name).unwrap());
+        (files, disk.counters())
     };
     for seed in 0..8 {
         assert!(run(seed) == run(seed), "seed {seed}");
     }
     assert!((1..8).any(|seed| run(seed) != run(0)), "the seed decides");
+}
+
+#[test]
+fn there_is_no_store_before_it_is_needed() {
+    let disk = SimDisk::new();
+    let mut source = Source::default();
+    for _ in 0..3 {
+        let mut journal = Journal::open(&disk, OPTIONS).unwrap();
+        assert_eq!(journal.recover().unwrap(), source.proposed.recovered());
+        journal.commit(&[source.record(5), source.record(9)]).unwrap();
+        assert!(journal.checkpoint().is_none());
+        journal.close().unwrap();
+    }
+    assert_eq!(disk.durable_bytes(STORE_NAME), None);
+}
+
+#[test]
+fn commits_go_on_during_a_checkpoint() {
+    let disk = SimDisk::new();
+    let mut journal = Journal::open(&disk, JournalOptions { segment_bytes: 64 << 10, ..OPTIONS }).unwrap();
+    let mut source = Source::default();
+    let mut commit = |journal: &mut Journal| {
+        let batch: Vec<_> = (0..50).map(|_| source.record(5 + 192 * 3)).collect();
+        let outcome = journal.commit(&batch);
+        if outcome.is_err() {
+            source.proposed = Memory::default();
+        }
+        outcome
+    };
+    while journal.checkpoint().is_none() {
+        commit(&mut journal).unwrap();
+    }
+    // The work was dropped undone: one more generation fits, then the log is full.
+    let refused = (0..100).find_map(|_| commit(&mut journal).err()).unwrap();
+    assert!(matches!(refused, CommitError::Refused(_)), "{refused}");
+    assert_eq!(journal.counters().refused, 1);
 }

@@ -5,6 +5,7 @@
 mod device;
 mod journal;
 mod journal_files;
+mod log;
 mod model;
 mod process;
 mod serving;

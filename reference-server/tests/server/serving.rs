@@ -36,7 +36,7 @@ impl Running {
     async fn with(disk: &dyn Disk, mode: JournalMode, change: impl FnOnce(&mut ServeOptions)) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let journal = Journal::open(disk, JournalOptions { cache_bytes: 4 << 20 }).unwrap();
+        let journal = Journal::open(disk, JournalOptions { cache_bytes: 4 << 20, ..JournalOptions::default() }).unwrap();
         let config = Config { secret: Bytes::from_static(SECRET), ..Config::default() };
         let (handle, source) = metrics();
         let mut options = ServeOptions { mode, metrics: Some(source), ..ServeOptions::new(config, journal) };
@@ -123,7 +123,7 @@ async fn a_failed_sync_acknowledges_nothing_and_loses_nothing() {
         assert!(stopped.reopened >= 1, "{stopped:?}");
         assert!(disk.counters().syncs_failed >= 1);
         disk.power_loss(3);
-        let journal = Journal::open(&disk, JournalOptions::default()).unwrap();
+        let mut journal = Journal::open(&disk, JournalOptions::default()).unwrap();
         assert_eq!(journal.recover().unwrap().conversations[0].head, 2);
     }
 }
