@@ -36,6 +36,8 @@ const PAYLOAD_BYTES: usize = 100;
 /// What one message of that size takes in a log.
 const RECORD_BYTES: usize = 192;
 const IDLE_CONNECTIONS: u64 = 2_000;
+/// Times that server and bare loop alternate.
+const TURNS: u32 = 10;
 /// Deliveries per cumulative ack of a client.
 const DELIVERIES_PER_ACK: u64 = 16;
 
@@ -49,7 +51,9 @@ fn main() {
     println!("## one message at a time");
     latency(&runtime, &directory, time);
     println!("## {CONNECTIONS} connections, window {WINDOW}, {PAYLOAD_BYTES} bytes");
-    throughput(&runtime, &directory, time);
+    for cap in [None, Some(16), Some(256)] {
+        throughput(&runtime, &directory, time, cap);
+    }
     println!("## idle connections");
     idle(&runtime, &directory);
     fs::remove_dir_all(&directory).unwrap();
@@ -57,13 +61,12 @@ fn main() {
 
 /// Bare loop and server take turns, so that both see the same disk.
 fn latency(runtime: &tokio::runtime::Runtime, directory: &Path, time: Duration) {
-    let server = Server::start(directory, "latency");
+    let server = Server::start(directory, "latency", []);
     let (mut bare, mut acked) = (Vec::new(), Vec::new());
     let mut client = runtime.block_on(Client::login(server.address, 1));
-    let turns = 10;
-    for _ in 0..turns {
-        bare.extend(bare_loop(directory, 1, time / turns));
-        let end = Instant::now() + time / turns;
+    for _ in 0..TURNS {
+        bare.extend(bare_loop(directory, 1, time / TURNS));
+        let end = Instant::now() + time / TURNS;
         runtime.block_on(async {
             while Instant::now() < end {
                 acked.push(client.one().await);
@@ -87,40 +90,72 @@ fn latency(runtime: &tokio::runtime::Runtime, directory: &Path, time: Duration) 
     );
 }
 
-fn throughput(runtime: &tokio::runtime::Runtime, directory: &Path, time: Duration) {
-    let server = Server::start(directory, "throughput");
-    let (commits_before, records_before) = server.commits();
-    let started = Instant::now();
-    let acked = runtime.block_on(async {
-        let clients = (1..=CONNECTIONS).map(|user| async move {
-            let mut client = Client::login(server.address, user).await;
-            client.flood(time).await
+/// Server and bare loop take turns, so that both see the same disk.
+fn throughput(runtime: &tokio::runtime::Runtime, directory: &Path, time: Duration, cap: Option<usize>) {
+    let cap_flags = cap.map(|cap| ["--batch-records-max".to_owned(), cap.to_string()]);
+    let server = Server::start(directory, "throughput", cap_flags.iter().flatten());
+    let logins = (1..=CONNECTIONS).map(|user| Client::login(server.address, user));
+    let mut clients = runtime.block_on(futures_util::future::join_all(logins));
+    let (mut taken, mut bare_taken) = (Duration::ZERO, Duration::ZERO);
+    let (mut acked, mut bare_records, mut syncs) = (0, 0, 0);
+    let before = server.commits();
+    let (mut server_cpu, mut client_cpu) = (0.0, 0.0);
+    for _ in 0..TURNS {
+        let (server_before, client_before) =
+            (cpu_seconds(server.child.id()), cpu_seconds(std::process::id()));
+        let (commits_before, _) = server.commits();
+        let started = Instant::now();
+        let turn = runtime.block_on(async {
+            let floods = clients.drain(..).map(|mut client| async move {
+                let acked = client.flood(time / TURNS).await;
+                (client, acked)
+            });
+            futures_util::future::join_all(floods.map(|flood| tokio::spawn(flood))).await
         });
-        futures_util::future::join_all(clients.map(|client| tokio::spawn(client)))
-            .await
-            .into_iter()
-            .map(Result::unwrap)
-            .sum::<u64>()
-    });
-    let rate = acked as f64 / started.elapsed().as_secs_f64();
+        taken += started.elapsed();
+        let mut acked_now = 0;
+        for (client, acked) in turn.into_iter().map(Result::unwrap) {
+            clients.push(client);
+            acked_now += acked;
+        }
+        acked += acked_now;
+        server_cpu += cpu_seconds(server.child.id()) - server_before;
+        client_cpu += cpu_seconds(std::process::id()) - client_before;
+        let per_sync = (acked_now / (server.commits().0 - commits_before).max(1)).max(1) as usize;
+        let laps = bare_loop(directory, per_sync, time / TURNS / 2);
+        syncs += laps.len();
+        bare_records += laps.len() * per_sync;
+        bare_taken += laps.iter().sum::<Duration>();
+    }
     let (commits, records) = server.commits();
-    let (commits, records) = (commits - commits_before, records - records_before);
-    let per_batch = (acked / commits.max(1)).max(1) as usize;
+    let (commits, records) = (commits - before.0, records - before.1);
+    let rate = acked as f64 / taken.as_secs_f64();
+    let bare = bare_records as f64 / bare_taken.as_secs_f64();
+    let per_message = |cpu: f64| cpu * 1e6 / acked as f64;
     println!(
-        "server               {rate:>9.0} acked/s  {commits} commits, {records} records, {per_batch} messages per commit"
+        "at most {} records per commit",
+        cap.map_or("8192 (the default)".to_owned(), |cap| cap.to_string())
     );
     println!(
-        "                     cpu {:.1} us per message in the server",
-        server.cpu_seconds() * 1e6 / acked as f64
+        "  server             {rate:>9.0} acked/s  {:.0} messages and {:.0} records per commit",
+        acked as f64 / commits as f64,
+        records as f64 / commits as f64
     );
-    let laps = bare_loop(directory, per_batch, time.min(Duration::from_secs(2)));
-    let bare = (laps.len() * per_batch) as f64 / laps.iter().sum::<Duration>().as_secs_f64();
-    println!("append + fdatasync   {bare:>9.0} records/s at {per_batch} per sync");
-    println!("ratio                {:.2} (goal: at least 0.5, and at least 40000 acked/s)", rate / bare);
+    println!(
+        "  append + fdatasync {bare:>9.0} records/s at {:.0} per sync",
+        bare_records as f64 / syncs as f64
+    );
+    println!(
+        "  cpu per message    {:>9.1} us in the server, {:.1} us in the clients; {:.2} processors were at work",
+        per_message(server_cpu),
+        per_message(client_cpu),
+        (server_cpu + client_cpu) / taken.as_secs_f64()
+    );
+    println!("  ratio              {:>9.2} (goals: at least 0.5, and at least 40000 acked/s)", rate / bare);
 }
 
 fn idle(runtime: &tokio::runtime::Runtime, directory: &Path) {
-    let server = Server::start(directory, "idle");
+    let server = Server::start(directory, "idle", []);
     let mut clients = Vec::new();
     let mut rss = Vec::new();
     for round in 0..3 {
@@ -165,7 +200,7 @@ struct Server {
 }
 
 impl Server {
-    fn start(directory: &Path, name: &str) -> Self {
+    fn start<'a>(directory: &Path, name: &str, flags: impl IntoIterator<Item = &'a String>) -> Self {
         let data = directory.join(name);
         let mut child = Command::new(env!("CARGO_BIN_EXE_avouch-server"))
             .args([
@@ -181,6 +216,7 @@ impl Server {
             // Clients here do not answer probes while others have their turn.
             .args(["--silent-ms", "3600000", "--heartbeat-ms", "1800000", "--data"])
             .arg(&data)
+            .args(flags)
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
@@ -208,13 +244,14 @@ impl Server {
         let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
         line.split_whitespace().nth(1).unwrap().parse().unwrap()
     }
+}
 
-    fn cpu_seconds(&self) -> f64 {
-        let stat = fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap();
-        let fields: Vec<_> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
-        let ticks: f64 = fields[11].parse::<f64>().unwrap() + fields[12].parse::<f64>().unwrap();
-        ticks / 100.0
-    }
+/// Processor time that a process has taken so far, in user and in system mode.
+fn cpu_seconds(pid: u32) -> f64 {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    let fields: Vec<_> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
+    let ticks: f64 = fields[11].parse::<f64>().unwrap() + fields[12].parse::<f64>().unwrap();
+    ticks / 100.0
 }
 
 impl Drop for Server {

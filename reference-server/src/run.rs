@@ -1,6 +1,5 @@
 //! A server as a process: settings, log, listeners, signals, one line of readiness, an exit code.
 
-use std::hash::{BuildHasher, RandomState};
 use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::time::UNIX_EPOCH;
@@ -50,6 +49,8 @@ enum RunError {
     Listen(SocketAddr, io::Error),
     #[error("{0}: {1}")]
     Journal(String, JournalError),
+    #[error("the system gives no random numbers")]
+    Entropy,
     #[error("cannot handle signals: {0}")]
     Signals(io::Error),
     #[error(transparent)]
@@ -99,7 +100,7 @@ async fn start(args: ServerArgs) -> Result<(), RunError> {
         None => None,
     };
     let journal_options =
-        JournalOptions { cache_bytes: config.cache_bytes, seed: entropy(), ..JournalOptions::default() };
+        JournalOptions { cache_bytes: config.cache_bytes, seed: entropy()?, ..JournalOptions::default() };
     let journal = Journal::open(&FileDisk::new(&config.data), journal_options)
         .map_err(|error| RunError::Journal(config.data.display().to_string(), error))?;
     let (handle, source) = metrics();
@@ -114,7 +115,7 @@ async fn start(args: ServerArgs) -> Result<(), RunError> {
     let options = ServeOptions {
         mode: JournalMode::Thread,
         wall_ms: Box::new(wall_ms),
-        seed: entropy(),
+        seed: entropy()?,
         connections_max: config.connections_max,
         batch_records_max: config.batch_records_max,
         tls,
@@ -181,9 +182,12 @@ fn start_log(config: &Config) -> Result<(), ConfigError> {
     Ok(())
 }
 
-/// A number that nobody can guess: the standard library seeds its hashers with what the system calls random.
-fn entropy() -> u64 {
-    RandomState::new().hash_one(std::process::id())
+/// A number that nobody can guess.
+fn entropy() -> Result<u64, RunError> {
+    let mut bytes = [0; 8];
+    let provider = rustls::crypto::ring::default_provider();
+    provider.secure_random.fill(&mut bytes).map_err(|_| RunError::Entropy)?;
+    Ok(u64::from_le_bytes(bytes))
 }
 
 #[allow(clippy::disallowed_methods, reason = "this is the shell: here the wall clock comes in")]

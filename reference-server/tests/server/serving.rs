@@ -36,7 +36,9 @@ impl Running {
     async fn with(disk: &dyn Disk, mode: JournalMode, change: impl FnOnce(&mut ServeOptions)) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let journal = Journal::open(disk, JournalOptions { cache_bytes: 4 << 20, ..JournalOptions::default() }).unwrap();
+        let journal =
+            Journal::open(disk, JournalOptions { cache_bytes: 4 << 20, ..JournalOptions::default() })
+                .unwrap();
         let config = Config { secret: Bytes::from_static(SECRET), ..Config::default() };
         let (handle, source) = metrics();
         let mut options = ServeOptions { mode, metrics: Some(source), ..ServeOptions::new(config, journal) };
