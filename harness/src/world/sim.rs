@@ -90,6 +90,22 @@ where
     Fut: Future<Output = T> + 'static,
     T: 'static,
 {
+    let hosts = plan.devices.len().div_ceil(DEVICES_PER_HOST).clamp(1, DEVICE_HOSTS_MAX);
+    simulate_on(hosts, plan, recorder, conduct)
+}
+
+/// As [`simulate`], with the devices on that many hosts.
+pub fn simulate_on<F, Fut, T>(
+    hosts: usize,
+    plan: &Rc<Plan>,
+    recorder: &Recorder,
+    conduct: F,
+) -> Result<T, SimError>
+where
+    F: FnOnce(Rc<SimWorld>) -> Fut,
+    Fut: Future<Output = T> + 'static,
+    T: 'static,
+{
     panics::watch();
     panics::take();
     let mut sim = turmoil::Builder::new()
@@ -107,7 +123,6 @@ where
         sim.host(node.name(), move || software.clone().run());
         sim.crash(node.name());
     }
-    let hosts = plan.devices.len().div_ceil(DEVICES_PER_HOST).clamp(1, DEVICE_HOSTS_MAX);
     let nurseries = (0..hosts).map(|host| nursery(&mut sim, host)).collect();
     let orders = Rc::new(Orders::default());
     let links = Links::new(plan, recorder);
