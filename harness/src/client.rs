@@ -1,12 +1,13 @@
 //! The async shell around a [`Device`]: sockets, timers and the mailbox, and nothing else.
 //!
 //! Generic over the transport, so that the same shell runs on turmoil and on real sockets. One task per
-//! device; reading and writing happen in one place, so nothing can overtake.
+//! device; reading and writing happen in one place, so nothing can overtake. Whatever has arrived is handed to the
+//! device before it is asked what to do about it, so that one ack answers a burst of deliveries.
 
 use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
 use std::io;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -15,6 +16,7 @@ use bytes::Bytes;
 use futures_util::{Sink, Stream};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::mpsc;
+use tokio::time::{Instant, Sleep, sleep};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
@@ -26,6 +28,8 @@ use crate::recorder::Recorder;
 
 /// Frames that wait for a slow transport; past it the connection counts as broken.
 pub const OUTGOING_FRAMES_MAX: usize = 65_536;
+/// Frames that are handed to the device before its effects are carried out.
+pub const FRAMES_PER_TURN: usize = 32;
 /// A connection that is not up by then is given up. Nanoseconds.
 pub const CONNECT_NS_MAX: u64 = 5_000_000_000;
 /// Abandoned connections (takeover) kept open per device; the oldest is closed first.
@@ -53,6 +57,7 @@ pub struct Shell<C: Connector> {
     mailbox: mpsc::UnboundedReceiver<Letter>,
     status: Rc<Status>,
     wire: Wire<C::Stream>,
+    arrived: Vec<Bytes>,
     outgoing: VecDeque<Bytes>,
     abandoned: VecDeque<WebSocketStream<C::Stream>>,
 }
@@ -64,13 +69,23 @@ type Dial<S> = Pin<Box<dyn Future<Output = io::Result<WebSocketStream<S>>>>>;
 enum Wire<S> {
     Down,
     Connecting(Dial<S>),
-    Up { socket: Box<WebSocketStream<S>>, dirty: bool },
+    Up(Box<Socket<S>>),
+}
+
+/// A connection that is up.
+struct Socket<S> {
+    stream: WebSocketStream<S>,
+    /// Something was written and not flushed.
+    is_dirty: bool,
+    /// The end of the stream was read.
+    is_over: bool,
 }
 
 enum Event {
     Letter(Option<Letter>),
     Up,
-    Frame(Bytes),
+    /// Some frames have arrived.
+    Frames,
     Down,
     Abandoned,
     Timeout,
@@ -91,6 +106,7 @@ impl<C: Connector> Shell<C> {
             mailbox,
             status,
             wire: Wire::Down,
+            arrived: Vec::new(),
             outgoing: VecDeque::new(),
             abandoned: VecDeque::new(),
         };
@@ -99,16 +115,22 @@ impl<C: Connector> Shell<C> {
 
     /// Runs until the conductor drops the handle.
     pub async fn run(mut self) {
+        let mut timer = pin!(sleep(Duration::ZERO));
+        let mut now_ns = (self.clock)();
         loop {
-            self.carry_out();
-            let event = self.next_event().await;
-            let now_ns = (self.clock)();
+            self.carry_out(now_ns);
+            let event = self.next_event(now_ns, timer.as_mut()).await;
+            now_ns = (self.clock)();
             match event {
                 Event::Letter(None) => return,
                 Event::Letter(Some(Letter::Order(order))) => self.device.order(now_ns, order),
                 Event::Letter(Some(Letter::TakeOver)) => self.take_over(now_ns),
                 Event::Up => self.device.connected(now_ns),
-                Event::Frame(frame) => self.device.received(now_ns, frame),
+                Event::Frames => {
+                    for frame in self.arrived.drain(..) {
+                        self.device.received(now_ns, frame);
+                    }
+                }
                 Event::Down => {
                     self.hang_up();
                     self.device.disconnected(now_ns);
@@ -120,8 +142,7 @@ impl<C: Connector> Shell<C> {
     }
 
     /// Does whatever the device asks for until it has nothing more to ask.
-    fn carry_out(&mut self) {
-        let now_ns = (self.clock)();
+    fn carry_out(&mut self, now_ns: u64) {
         while let Some(effect) = self.device.poll(now_ns) {
             match effect {
                 Effect::Saw(what) => self.recorder.record(now_ns, what),
@@ -158,9 +179,9 @@ impl<C: Connector> Shell<C> {
 
     /// Closes after what is already on its way out.
     fn close(&mut self) {
-        if let Wire::Up { socket, .. } = std::mem::replace(&mut self.wire, Wire::Down) {
+        if let Wire::Up(socket) = std::mem::replace(&mut self.wire, Wire::Down) {
             let frames = std::mem::take(&mut self.outgoing);
-            tokio::task::spawn_local(say_goodbye(*socket, frames));
+            tokio::task::spawn_local(say_goodbye(socket.stream, frames));
         }
         self.hang_up();
     }
@@ -171,9 +192,9 @@ impl<C: Connector> Shell<C> {
     }
 
     fn take_over(&mut self, now_ns: u64) {
-        if let Wire::Up { socket, .. } = std::mem::replace(&mut self.wire, Wire::Down) {
+        if let Wire::Up(socket) = std::mem::replace(&mut self.wire, Wire::Down) {
             self.outgoing.clear();
-            self.abandoned.push_back(*socket);
+            self.abandoned.push_back(socket.stream);
             if self.abandoned.len() > ABANDONED_MAX {
                 self.abandoned.pop_front();
             }
@@ -181,24 +202,29 @@ impl<C: Connector> Shell<C> {
         }
     }
 
-    async fn next_event(&mut self) -> Event {
+    async fn next_event(&mut self, now_ns: u64, mut timer: Pin<&mut Sleep>) -> Event {
         let timeout_ns = self.device.next_timeout_ns();
-        let wait = timeout_ns.map(|at_ns| Duration::from_nanos(at_ns.saturating_sub((self.clock)())));
-        let (wire, outgoing, abandoned) = (&mut self.wire, &mut self.outgoing, &mut self.abandoned);
+        if let Some(at_ns) = timeout_ns {
+            rearm(timer.as_mut(), Instant::now() + Duration::from_nanos(at_ns.saturating_sub(now_ns)));
+        }
+        let (wire, arrived, outgoing) = (&mut self.wire, &mut self.arrived, &mut self.outgoing);
+        let abandoned = &mut self.abandoned;
+        let has_abandoned = !abandoned.is_empty();
         tokio::select! {
             biased;
             letter = self.mailbox.recv() => Event::Letter(letter),
-            event = poll_fn(|context| poll_wire(wire, outgoing, context)) => event,
-            () = poll_fn(|context| poll_abandoned(abandoned, context)) => Event::Abandoned,
-            () = sleep(wait) => Event::Timeout,
+            event = poll_fn(|context| poll_wire(wire, arrived, outgoing, context)) => event,
+            () = poll_fn(|context| poll_abandoned(abandoned, context)), if has_abandoned => Event::Abandoned,
+            () = timer, if timeout_ns.is_some() => Event::Timeout,
         }
     }
 }
 
-async fn sleep(wait: Option<Duration>) {
-    match wait {
-        Some(wait) => tokio::time::sleep(wait).await,
-        None => std::future::pending().await,
+/// Sets a timer that would be late. One that is early only wakes for nothing, once, which costs less than to be set
+/// again for every frame.
+pub(crate) fn rearm(timer: Pin<&mut Sleep>, next: Instant) {
+    if timer.is_elapsed() || next < timer.deadline() {
+        timer.reset(next);
     }
 }
 
@@ -219,59 +245,68 @@ async fn say_goodbye<S: AsyncRead + AsyncWrite + Unpin>(
 
 fn poll_wire<S: AsyncRead + AsyncWrite + Unpin>(
     wire: &mut Wire<S>,
+    arrived: &mut Vec<Bytes>,
     outgoing: &mut VecDeque<Bytes>,
     context: &mut Context<'_>,
 ) -> Poll<Event> {
     match wire {
         Wire::Down => Poll::Pending,
         Wire::Connecting(dial) => Poll::Ready(match ready!(dial.as_mut().poll(context)) {
-            Ok(socket) => {
-                *wire = Wire::Up { socket: Box::new(socket), dirty: false };
+            Ok(stream) => {
+                *wire = Wire::Up(Box::new(Socket { stream, is_dirty: false, is_over: false }));
                 Event::Up
             }
             Err(_) => Event::Down,
         }),
-        Wire::Up { socket, dirty } => {
-            if poll_write(socket, dirty, outgoing, context).is_err() {
+        Wire::Up(socket) => {
+            if socket.poll_write(outgoing, context).is_err() {
                 return Poll::Ready(Event::Down);
             }
-            loop {
-                return Poll::Ready(match ready!(Pin::new(&mut **socket).poll_next(context)) {
-                    Some(Ok(Message::Binary(frame))) => Event::Frame(frame),
-                    Some(Ok(Message::Close(_)) | Err(_)) | None => Event::Down,
-                    Some(Ok(_)) => continue,
-                });
+            socket.read(arrived, context);
+            match (arrived.is_empty(), socket.is_over) {
+                (false, _) => Poll::Ready(Event::Frames),
+                (true, true) => Poll::Ready(Event::Down),
+                (true, false) => Poll::Pending,
             }
         }
     }
 }
 
-fn poll_write<S: AsyncRead + AsyncWrite + Unpin>(
-    socket: &mut WebSocketStream<S>,
-    dirty: &mut bool,
-    outgoing: &mut VecDeque<Bytes>,
-    context: &mut Context<'_>,
-) -> Result<(), ()> {
-    let mut socket = Pin::new(socket);
-    while !outgoing.is_empty() {
-        match socket.as_mut().poll_ready(context) {
-            Poll::Pending => return Ok(()),
-            Poll::Ready(Err(_)) => return Err(()),
-            Poll::Ready(Ok(())) => {}
-        }
-        if let Some(frame) = outgoing.pop_front() {
-            socket.as_mut().start_send(Message::Binary(frame)).map_err(|_| ())?;
-            *dirty = true;
+impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
+    /// Takes what is there.
+    fn read(&mut self, arrived: &mut Vec<Bytes>, context: &mut Context<'_>) {
+        while !self.is_over && arrived.len() < FRAMES_PER_TURN {
+            match Pin::new(&mut self.stream).poll_next(context) {
+                Poll::Pending => return,
+                Poll::Ready(Some(Ok(Message::Binary(frame)))) => arrived.push(frame),
+                Poll::Ready(Some(Ok(Message::Close(_)) | Err(_)) | None) => self.is_over = true,
+                Poll::Ready(Some(Ok(_))) => {}
+            }
         }
     }
-    if *dirty {
-        match socket.as_mut().poll_flush(context) {
-            Poll::Ready(Ok(())) => *dirty = false,
-            Poll::Ready(Err(_)) => return Err(()),
-            Poll::Pending => {}
+
+    fn poll_write(&mut self, outgoing: &mut VecDeque<Bytes>, context: &mut Context<'_>) -> Result<(), ()> {
+        let mut stream = Pin::new(&mut self.stream);
+        while !outgoing.is_empty() {
+            match stream.as_mut().poll_ready(context) {
+                Poll::Pending => return Ok(()),
+                Poll::Ready(Err(_)) => return Err(()),
+                Poll::Ready(Ok(())) => {}
+            }
+            if let Some(frame) = outgoing.pop_front() {
+                stream.as_mut().start_send(Message::Binary(frame)).map_err(|_| ())?;
+                self.is_dirty = true;
+            }
         }
+        if self.is_dirty {
+            match stream.as_mut().poll_flush(context) {
+                Poll::Ready(Ok(())) => self.is_dirty = false,
+                Poll::Ready(Err(_)) => return Err(()),
+                Poll::Pending => {}
+            }
+        }
+        Ok(())
     }
-    Ok(())
 }
 
 /// Reads abandoned connections to their end; ready when one of them was ended by the server.

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use avouch_reports::history::{Event, Message, What};
+use rustc_hash::FxHashMap;
 
 /// Takes every event, in order. An error ends the run (a full disk, say).
 pub type Sink = Box<dyn FnMut(&Event) -> Result<(), String>>;
@@ -31,7 +32,7 @@ pub struct Progress {
     /// Per conversation and user: the newest position that says whether they belong, and what it says.
     pub members: BTreeMap<u32, BTreeMap<u32, (u64, bool)>>,
     /// Where the operations without an outcome go.
-    pending: BTreeMap<Message, u32>,
+    pending: FxHashMap<Message, u32>,
     /// Whose device it is.
     pub users: BTreeMap<u32, u32>,
     /// Per planned fault: how often it fired.

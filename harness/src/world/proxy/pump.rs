@@ -6,7 +6,7 @@
 use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
 use std::io;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -14,10 +14,12 @@ use std::time::Duration;
 use bytes::{Buf, Bytes, BytesMut};
 use tokio::io::ReadBuf;
 use tokio::sync::Notify;
+use tokio::time::sleep;
 
 use super::line::{Happened, Line};
 use super::splitter::Splitter;
 use super::transport::Transport;
+use crate::client::rearm;
 use crate::link::{ConnectionId, Effect, Piece, WAYS, Way};
 
 /// Bytes that may wait to be written to one end before the other end is no longer read.
@@ -75,6 +77,7 @@ pub async fn pump<C: Transport, S: Transport>(
     let mut client = End::new(client, up, Way::Up);
     let mut server = End::new(server, down, Way::Down);
     let mut scratch = vec![0; READ_BYTES];
+    let mut timer = pin!(sleep(Duration::ZERO));
     let mut lingers_until: Option<tokio::time::Instant> = None;
     loop {
         let turn = line.with(|link, now_ns| {
@@ -118,6 +121,9 @@ pub async fn pump<C: Transport, S: Transport>(
         }
         let linger = lingers_until.map(|until| until - tokio::time::Instant::now());
         let wait = [turn.wait, linger].into_iter().flatten().min();
+        if let Some(wait) = wait {
+            rearm(timer.as_mut(), tokio::time::Instant::now() + wait);
+        }
         tokio::select! {
             biased;
             () = bell.notified() => {}
@@ -127,7 +133,7 @@ pub async fn pump<C: Transport, S: Transport>(
                 let server_moved = server.poll(cx, reads[1], &mut scratch);
                 if client_moved || server_moved { Poll::Ready(()) } else { Poll::Pending }
             }) => {}
-            () = tokio::time::sleep(wait.unwrap_or_default()), if wait.is_some() => {}
+            () = timer.as_mut(), if wait.is_some() => {}
         }
     }
 }
