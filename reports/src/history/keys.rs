@@ -35,12 +35,21 @@ macro_rules! keys {
                 match self { $(Key::$key => Shape::$shape,)* }
             }
 
+            /// The frequent keys are one letter long: for those, one look into a table.
             pub(super) fn from_name(name: &[u8]) -> Option<Self> {
-                match std::str::from_utf8(name).ok()? {
-                    $($name => Some(Key::$key),)*
-                    _ => None,
+                match name {
+                    [letter] => Self::ONE_LETTER[*letter as usize],
+                    name => Self::ALL.into_iter().find(|key| key.name().as_bytes() == name),
                 }
             }
+
+            const ONE_LETTER: [Option<Key>; 256] = {
+                let mut keys = [None; 256];
+                $(if let [letter] = $name.as_bytes() {
+                    keys[*letter as usize] = Some(Key::$key);
+                })*
+                keys
+            };
         }
     };
 }

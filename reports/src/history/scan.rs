@@ -256,7 +256,7 @@ impl Scanner<'_> {
 
     fn null(&mut self) -> bool {
         self.skip_space();
-        self.word(b"null")
+        self.line.get(self.at) == Some(&b'n') && self.word(b"null")
     }
 
     fn array(
@@ -281,31 +281,37 @@ impl Scanner<'_> {
     }
 
     fn unsigned(&mut self) -> Option<u64> {
-        let start = self.at;
+        // So many digits fit, whatever they are; only a longer number can be too large.
+        const DIGITS_SAFE: usize = 19;
+        let rest = &self.line[self.at.min(self.line.len())..];
         let mut value = 0_u64;
+        let mut length = 0;
         while let Some(digit) =
-            self.line.get(self.at).map(|byte| byte.wrapping_sub(b'0')).filter(|digit| *digit < 10)
+            rest.get(length).map(|byte| byte.wrapping_sub(b'0')).filter(|digit| *digit < 10)
         {
-            value = value.checked_mul(10)?.checked_add(u64::from(digit))?;
-            self.at += 1;
+            value = if length < DIGITS_SAFE {
+                value * 10 + u64::from(digit)
+            } else {
+                value.checked_mul(10)?.checked_add(u64::from(digit))?
+            };
+            length += 1;
         }
-        let digits = &self.line[start..self.at];
-        let fraction = matches!(self.line.get(self.at), Some(b'.' | b'e' | b'E'));
-        (!digits.is_empty() && (digits.len() == 1 || digits[0] != b'0') && !fraction).then_some(value)
+        self.at += length;
+        let fraction = matches!(rest.get(length), Some(b'.' | b'e' | b'E'));
+        (length > 0 && (length == 1 || rest[0] != b'0') && !fraction).then_some(value)
     }
 
     fn digest(&mut self) -> Option<u64> {
         const DIGITS: usize = 16;
         let [b'"', digits @ .., b'"'] = self.line.get(self.at..self.at + DIGITS + 2)? else { return None };
-        let mut value = 0;
+        let (mut value, mut wrong) = (0, 0);
         for digit in digits {
-            let nibble = match digit {
-                b'0'..=b'9' => digit - b'0',
-                b'a'..=b'f' => digit - b'a' + 10,
-                b'A'..=b'F' => digit - b'A' + 10,
-                _ => return None,
-            };
-            value = value << 4 | u64::from(nibble);
+            let nibble = NIBBLES[*digit as usize];
+            wrong |= nibble;
+            value = value << 4 | u64::from(nibble & 0xf);
+        }
+        if wrong & NO_NIBBLE != 0 {
+            return None;
         }
         self.at += DIGITS + 2;
         Some(value)
@@ -358,3 +364,18 @@ impl Scanner<'_> {
         Problem::Malformed { column: self.at.min(self.line.len()) + 1, expected }
     }
 }
+
+/// Marks a byte that is no hexadecimal digit.
+const NO_NIBBLE: u8 = 0x80;
+
+/// What a hexadecimal digit counts.
+const NIBBLES: [u8; 256] = {
+    let mut nibbles = [NO_NIBBLE; 256];
+    let mut value = 0;
+    while value < 16 {
+        nibbles[b"0123456789abcdef"[value] as usize] = value as u8;
+        nibbles[b"0123456789ABCDEF"[value] as usize] = value as u8;
+        value += 1;
+    }
+    nibbles
+};
