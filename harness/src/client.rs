@@ -328,3 +328,6 @@ fn poll_abandoned<S: AsyncRead + AsyncWrite + Unpin>(
     }
     Poll::Pending
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,6 +6,8 @@
 mod drain;
 mod faults;
 mod stage;
+#[cfg(test)]
+mod tests;
 
 use std::rc::Rc;
 

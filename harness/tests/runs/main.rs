@@ -7,6 +7,7 @@ mod void;
 
 use std::path::{Path, PathBuf};
 
+use avouch::interrupt::Interrupt;
 use avouch::perform::{self, Task, World};
 use avouch_reports::run::Run;
 use avouch_scenarios::parse_scenario;
@@ -38,5 +39,7 @@ fn folder(name: &str) -> PathBuf {
 /// Carries a plan out in simulation, on a fresh thread.
 fn simulate(plan: Plan, folder: PathBuf) -> Run {
     let task = Task { plan, world: World::Sim, folder, repeat: String::new() };
-    perform::on_own_thread(task).unwrap_or_else(|why| panic!("{why}"))
+    let performed = perform::on_own_thread(task, Interrupt::default());
+    assert_eq!(performed.complaint, None);
+    performed.run
 }

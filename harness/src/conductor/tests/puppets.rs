@@ -100,7 +100,7 @@ impl Scene {
             written.borrow_mut().push(line);
             if is_full { Err("no space is left".to_owned()) } else { Ok(()) }
         }));
-        let interrupt = Signal::default();
+        let interrupt = Interrupt::default();
         if let Some(after_ns) = self.interrupt_after_ns {
             let interrupt = interrupt.clone();
             tokio::task::spawn_local(async move {
@@ -121,7 +121,7 @@ impl Scene {
                 Box::new(Wishful { device, is_mute, ..Wishful::default() })
             })
         });
-        let ended = conduct(Rc::new(plan(self.faults)), world, installer, recorder, interrupt).await;
+        let ended = conduct(Rc::new(plan(self.faults)), world, installer, recorder, Some(interrupt)).await;
         let log = log.borrow().clone();
         (ended, log)
     }
