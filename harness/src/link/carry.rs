@@ -164,8 +164,11 @@ impl Link {
     /// Hands out what is due, on all connections.
     pub(super) fn run(&mut self, now_ns: u64) {
         let mut from = 0;
-        while let Some((&number, _)) = self.connections.range(from..).next() {
+        while let Some((&number, connection)) = self.connections.range(from..).next() {
             from = number + 1;
+            if !connection.lanes.iter().any(|lane| lane.may_be_due(now_ns)) {
+                continue;
+            }
             let id = ConnectionId(number);
             // What leaves one way can end the other: until nothing is due.
             while WAYS.into_iter().any(|way| self.step(now_ns, id, way)) {}

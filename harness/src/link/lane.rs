@@ -169,6 +169,12 @@ impl Lane {
         self.queue.push_back(Item { due_ns, due_without_faults_ns: due_without_faults_ns.min(due_ns), what });
     }
 
+    /// Whether anything can leave by now, unless it is gated.
+    pub(super) fn may_be_due(&self, now_ns: u64) -> bool {
+        self.queue.front().is_some_and(|item| item.due_ns <= now_ns)
+            || self.held.iter().any(|held| held.until_ns <= now_ns)
+    }
+
     /// Takes what is due.
     pub(super) fn pop(&mut self, now_ns: u64) -> Option<What> {
         if self.queue.front()?.due_ns > now_ns {

@@ -108,8 +108,10 @@ impl Shell {
                 }
                 () = &mut timer, if is_timed => self.handle(Input::Timeout),
                 _ = events.recv_many(&mut batch, INPUTS_PER_TURN) => {
+                    // What came together happened at the same time: the clocks are read once.
+                    let time = self.now();
                     for event in batch.drain(..) {
-                        self.on_event(event);
+                        self.on_event(time, event);
                     }
                 }
             }
@@ -178,21 +180,23 @@ impl Shell {
         }
     }
 
-    fn on_event(&mut self, event: Event) {
-        match event {
+    fn on_event(&mut self, (now, wall_ms): (Time, u64), event: Event) {
+        let input = match event {
             Event::Opened(id, outbound) => {
                 self.connections.insert(id, outbound);
-                self.handle(Input::Connected(id));
+                Input::Connected(id)
             }
-            Event::Frame(id, bytes) => self.handle(Input::Received(id, bytes)),
-            Event::Taken(id, count) => self.handle(Input::Taken(id, count)),
+            Event::Frame(id, bytes) => Input::Received(id, bytes),
+            Event::Taken(id, count) => Input::Taken(id, count),
             Event::Ended(id) => {
                 self.numbers.connections -= 1;
-                if self.connections.remove(&id).is_some() {
-                    self.handle(Input::Disconnected(id));
+                if self.connections.remove(&id).is_none() {
+                    return;
                 }
+                Input::Disconnected(id)
             }
-        }
+        };
+        self.core.handle(now, wall_ms, input);
     }
 
     async fn on_answer(&mut self, answer: Answer) -> Result<(), ServeError> {

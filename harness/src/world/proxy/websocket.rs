@@ -106,7 +106,7 @@ impl WebSocket {
             _ if head.has_extension_bits => (Class::Control, None),
             0x1 | 0x2 => {
                 let class = if head.is_final { Class::Data } else { Class::Control };
-                (class, (self.classify)(&unmask(&head, &bytes)))
+                (class, kind(self.classify, &head, &bytes))
             }
             0x8 => (Class::Control, Some("ws-close")),
             0x9 => (Class::Control, Some("ws-ping")),
@@ -190,11 +190,15 @@ fn be(bytes: &[u8]) -> u64 {
     bytes.iter().fold(0, |value, &byte| value << 8 | u64::from(byte))
 }
 
-/// The first bytes of the payload, in clear.
-fn unmask(head: &Head, frame: &[u8]) -> Vec<u8> {
-    let mask = head.mask.unwrap_or_default();
-    let payload = frame[head.bytes..].iter().take(KIND_BYTES_MAX);
-    payload.zip(mask.iter().cycle()).map(|(byte, mask)| byte ^ mask).collect()
+/// The kind of a frame, by the first bytes of its payload in clear.
+fn kind(classify: Classify, head: &Head, frame: &[u8]) -> Option<&'static str> {
+    let payload = &frame[head.bytes..];
+    let payload = &payload[..payload.len().min(KIND_BYTES_MAX)];
+    let Some(mask) = head.mask else { return classify(payload) };
+    let mut clear = [0; KIND_BYTES_MAX];
+    let masked = clear.iter_mut().zip(payload).zip(mask.iter().cycle());
+    masked.for_each(|((clear, byte), mask)| *clear = byte ^ mask);
+    classify(&clear[..payload.len()])
 }
 
 #[cfg(test)]
