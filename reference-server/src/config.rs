@@ -5,7 +5,7 @@ use std::fs;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::path::{Path, PathBuf};
 
-use avouch_engine::limits::{CONNECTIONS_MAX, PAYLOAD_BYTES_MAX};
+use avouch_engine::limits::{CONNECTIONS_MAX, PAGE_ENTRIES_MAX, PAYLOAD_BYTES_MAX};
 use avouch_engine::server::Config as EngineConfig;
 use bytes::Bytes;
 use clap::{Args, Command, ValueEnum};
@@ -111,6 +111,12 @@ pub struct Settings {
     /// Entries in flight per device [default: 256]
     #[arg(long, env = "AVOUCH_SERVER_WINDOW_ENTRIES", value_name = "N")]
     pub window_entries: Option<usize>,
+    /// Entries in one page of history or catch-up, at most [default: 256]
+    #[arg(long, env = "AVOUCH_SERVER_PAGE_ENTRIES", value_name = "N")]
+    pub page_entries: Option<usize>,
+    /// Newest entries kept in memory per conversation; older ones are read from the journal [default: 512]
+    #[arg(long, env = "AVOUCH_SERVER_TAIL_ENTRIES", value_name = "N")]
+    pub tail_entries: Option<usize>,
     /// Operations per device and second [default: unlimited]
     #[arg(long, env = "AVOUCH_SERVER_OPERATIONS_PER_S", value_name = "N")]
     pub operations_per_s: Option<u32>,
@@ -216,6 +222,8 @@ impl Settings {
             redelivery_cap_ms: self.redelivery_cap_ms.or(other.redelivery_cap_ms),
             sweep_ms: self.sweep_ms.or(other.sweep_ms),
             window_entries: self.window_entries.or(other.window_entries),
+            page_entries: self.page_entries.or(other.page_entries),
+            tail_entries: self.tail_entries.or(other.tail_entries),
             operations_per_s: self.operations_per_s.or(other.operations_per_s),
             payload_bytes_max: self.payload_bytes_max.or(other.payload_bytes_max),
             log_format: self.log_format.or(other.log_format),
@@ -287,6 +295,12 @@ impl Settings {
         }
         if let Some(value) = self.window_entries {
             engine.window_entries = within("window_entries", value, 1, 65_536)?;
+        }
+        if let Some(value) = self.page_entries {
+            engine.page_entries = within("page_entries", value, 1, PAGE_ENTRIES_MAX)?;
+        }
+        if let Some(value) = self.tail_entries {
+            engine.tail_entries = within("tail_entries", value, 1, 65_536)?;
         }
         if let Some(value) = self.operations_per_s {
             engine.operations_per_s = Some(within("operations_per_s", value, 1, u32::MAX)?);

@@ -29,6 +29,7 @@ pub const CATALOG: &[CatalogEntry] = catalog! {
     "devices/new-phone"
     "devices/reinstall"
     "devices/takeover"
+    "devices/takeover-while-resuming"
     "devices/two-devices"
     "disk/failing-sync"
     "disk/full"

@@ -158,6 +158,20 @@ macro_rules! verb {
             pub after: Option<String>,
         ] $($shared)*);
     };
+    (@ [$($meta:tt)*] $name:ident [$($fields:tt)*] client $($shared:ident)*) => {
+        verb!(@ [$($meta)*] $name [$($fields)*
+            /// Which clients.
+            #[serde(default = "Parties::clients", skip_serializing_if = "is_clients")]
+            pub client: Parties,
+        ] $($shared)*);
+    };
+    (@ [$($meta:tt)*] $name:ident [$($fields:tt)*] after $($shared:ident)*) => {
+        verb!(@ [$($meta)*] $name [$($fields)*
+            /// Just after a frame of this kind has passed the link of one of them.
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            pub after: Option<String>,
+        ] $($shared)*);
+    };
     (@ [$($meta:tt)*] $name:ident [$($fields:tt)*] on $($shared:ident)*) => {
         verb!(@ [$($meta)*] $name [$($fields)*
             /// Only frames of this kind. Default: every frame.
@@ -295,21 +309,14 @@ verb! {
 }
 verb! {
     /// Something that clients do.
-    ClientVerbEntry {
-        /// Which clients.
-        #[serde(default = "Parties::clients", skip_serializing_if = "is_clients")]
-        client: Parties,
-    }
+    ClientVerbEntry {} client after nth
 }
 verb! {
     /// A slow reader.
     SlowConsumer {
-        /// Which clients.
-        #[serde(default = "Parties::clients", skip_serializing_if = "is_clients")]
-        client: Parties,
         /// How long each delivery takes.
         consume: Time,
-    }
+    } client after nth
 }
 
 fn leader() -> NodeName {

@@ -18,11 +18,14 @@ mod places;
 pub mod plan;
 pub mod profiles;
 pub mod scenario;
+pub mod schedule;
 mod sense;
 mod shape;
+pub mod shrink;
 pub mod target;
 pub mod units;
 mod verbs;
+mod write;
 
 pub use diagnostic::{Diagnostic, Refused};
 pub use names::nearest;

@@ -200,13 +200,13 @@ pub enum When {
         /// When.
         ns: u64,
     },
-    /// When a frame passes a link (link faults, and node faults that a frame triggers). A per-frame verb (drop,
-    /// duplicate, reorder, corrupt, delay) without a duration then hits that frame and no other.
+    /// When a frame passes a link (link faults, and node and client faults that a frame triggers). A per-frame verb
+    /// (drop, duplicate, reorder, corrupt, delay) without a duration then hits that frame and no other.
     OnFrame(FrameTrigger),
 }
 
-/// Picks one frame. A link fault is triggered on each watched link by itself; a node fault by the first watched link
-/// on which the frame passes, and once.
+/// Picks one frame. A link fault is triggered on each watched link by itself; a node or client fault by the first
+/// watched link on which the frame passes, and once.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct FrameTrigger {
     /// Client ends of the links that are watched (device numbers).

@@ -22,6 +22,11 @@ pub struct Scenario {
     pub version: Option<u32>,
     /// One sentence: what this scenario proves.
     pub about: String,
+    /// What every random choice is made from, unless the command says otherwise. Default: 1. A scenario that shows what
+    /// one schedule found names its seed here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 9_007_199_254_740_991_u64))]
+    pub seed: Option<u64>,
     /// The servers.
     #[serde(default, skip_serializing_if = "is_default")]
     pub cluster: ClusterSection,
@@ -30,6 +35,9 @@ pub struct Scenario {
     /// What every link is like when nothing is wrong.
     #[serde(default, skip_serializing_if = "is_default")]
     pub network: NetworkSection,
+    /// Conversations whose first members are chosen by hand: the first entry is c0, the second c1, …
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub conversation: Vec<ConversationEntry>,
     /// Devices that differ from the others.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub device: Vec<DeviceEntry>,
@@ -164,6 +172,14 @@ pub struct LinkSection {
     pub rate: Option<ByteRate>,
 }
 
+/// A conversation whose first members are chosen by hand instead of being drawn.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ConversationEntry {
+    /// Users who belong to it when it is made; the one with the lowest number makes it.
+    pub members: Vec<UserName>,
+}
+
 /// Devices that differ from the others.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -210,7 +226,7 @@ pub struct StepSend {
     /// Where.
     pub conversation: ConversationName,
     /// How many, all at the same time.
-    #[serde(default = "one")]
+    #[serde(default = "one", skip_serializing_if = "is_one")]
     #[schemars(range(min = 1, max = 100_000))]
     pub count: u32,
     /// Size of each. Default: as the workload's.
@@ -302,6 +318,11 @@ pub(crate) fn is_default<T: Default + PartialEq>(value: &T) -> bool {
 
 fn one() -> u32 {
     1
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_one(count: &u32) -> bool {
+    *count == 1
 }
 
 fn two() -> u32 {

@@ -1,6 +1,8 @@
 //! What is well-formed and still makes no sense: a fault after the end, a user that does not exist, a gate that no
 //! sample can reach.
 
+use std::collections::BTreeSet;
+
 use crate::diagnostic::Findings;
 use crate::places::Part::{Item, Key};
 use crate::places::{Part, Places};
@@ -25,6 +27,7 @@ pub(crate) fn check(scenario: &Scenario, places: &Places<'_, '_>, findings: &mut
         sense.wrong(&[Key("about")], "`about` is empty", "one sentence: what does this scenario prove?");
     }
     sense.workload();
+    sense.conversations();
     sense.devices();
     for (index, step) in scenario.step.iter().enumerate() {
         sense.step(step, index);
@@ -98,6 +101,30 @@ impl Sense<'_, '_, '_, '_, '_, '_> {
         if workload.membership_changes.is_some() && users <= members && conversations > 0 && members < 3 {
             let hint = "raise `users` above `members`";
             self.wrong(&here("membership_changes"), "nobody can join, and nobody can leave a pair", hint);
+        }
+    }
+
+    fn conversations(&mut self) {
+        let (named, there) = (self.scenario.conversation.len(), self.scenario.workload.conversations);
+        if named as u64 > u64::from(there) {
+            let message = format!("{named} conversations are described, but there are only {there}");
+            self.wrong(&[Key("conversation"), Item(there as usize)], message, "raise `conversations`");
+        }
+        let users = self.scenario.workload.users_total();
+        for (index, entry) in self.scenario.conversation.iter().enumerate() {
+            let here = [Key("conversation"), Item(index), Key("members")];
+            if entry.members.is_empty() {
+                self.wrong(&here, "nobody belongs to it", "name users: members = [\"u0\", \"u1\"]");
+            }
+            let mut named = BTreeSet::new();
+            for (item, user) in entry.members.iter().enumerate() {
+                let path = [&here[..], &[Item(item)]].concat();
+                if user.0 >= users {
+                    self.unknown_user(user.0, &path);
+                } else if !named.insert(user.0) {
+                    self.wrong(&path, format!("u{} is named twice", user.0), "name each user once");
+                }
+            }
         }
     }
 

@@ -254,6 +254,10 @@ impl<'a> Verb<'a> {
             Self::Drop(it) | Self::Corrupt(it) => each(&it.on, it.nth, it.probability, it.direction),
             Self::Duplicate(it) => each(&it.on, it.nth, it.probability, it.direction),
             Self::Reorder(it) => each(&it.on, it.nth, it.probability, it.direction),
+            Self::Offline(it) | Self::Takeover(it) | Self::ReconnectStorm(it) => {
+                edges(&None, &it.after, it.nth)
+            }
+            Self::SlowConsumer(it) => edges(&None, &it.after, it.nth),
             Self::Rate(it) => Frames { direction: it.direction, ..Frames::default() },
             Self::Slice(it) => Frames { direction: it.direction, ..Frames::default() },
             Self::Partition(it) => Frames { direction: it.direction, ..Frames::default() },

@@ -34,9 +34,9 @@ pub(super) struct Args {
     /// The server that is put to the test
     #[arg(long, default_value = "reference", value_name = "NAME")]
     target: String,
-    /// What every random choice is made from
-    #[arg(long, default_value_t = 1, value_parser = seed, allow_hyphen_values = true, value_name = "NUMBER")]
-    seed: u64,
+    /// What every random choice is made from [default: the scenario's own, or 1]
+    #[arg(long, value_parser = seed, allow_hyphen_values = true, value_name = "NUMBER")]
+    seed: Option<u64>,
     /// This many seeds, from --seed upwards
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=1_000_000), value_name = "COUNT")]
     seeds: u64,
@@ -120,12 +120,13 @@ fn tasks(args: &Args, scenarios: &[Loaded]) -> Result<Vec<Task>, String> {
         WorldName::Sim => World::Sim,
         WorldName::Live => World::Live,
     };
-    let last = args.seed.checked_add(args.seeds - 1);
-    let last = last.ok_or_else(|| format!("there are no {} seeds from {} upwards", args.seeds, args.seed))?;
     let mut tasks = Vec::new();
     let mut folders: BTreeMap<PathBuf, &str> = BTreeMap::new();
     for loaded in scenarios {
-        for seed in args.seed..=last {
+        let first = args.seed.or(loaded.scenario.seed).unwrap_or(1);
+        let last = first.checked_add(args.seeds - 1);
+        let last = last.ok_or_else(|| format!("there are no {} seeds from {first} upwards", args.seeds))?;
+        for seed in first..=last {
             let plan = loaded.scenario.plan(&loaded.name, seed);
             let plan = plan.map_err(|error| format!("{}: {error}", loaded.argument))?;
             let task = task(args, world, loaded, plan)?;

@@ -1,6 +1,7 @@
 //! Carries planned faults out: each is a task that waits for its moment, begins, lasts and is undone.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::rc::Rc;
 
@@ -36,11 +37,13 @@ pub(super) fn start_all<W: World + 'static>(stage: &Rc<Stage<W>>) -> Faults {
     let undone = Signal::default();
     let left = Rc::new(Cell::new(faults.len()));
     let triggers: Rc<Vec<Signal>> = Rc::new(faults.iter().map(|_| Signal::default()).collect());
+    let downs = Rc::new(Downs::default());
     for fault in faults.clone() {
         let (stage, undone, left, triggers) = (stage.clone(), undone.clone(), left.clone(), triggers.clone());
+        let downs = downs.clone();
         let world = stage.world.clone();
         world.spawn_here(Box::pin(async move {
-            live(&stage, &fault, &triggers).await;
+            live(&stage, &fault, &triggers, &downs).await;
             left.set(left.get() - 1);
             if left.get() == 0 {
                 undone.set();
@@ -66,7 +69,7 @@ fn listen<W: World + 'static>(stage: &Rc<Stage<W>>, triggers: Rc<Vec<Signal>>) {
 }
 
 /// A fault from its first moment to its last.
-async fn live<W: World>(stage: &Stage<W>, fault: &PlannedFault, triggers: &[Signal]) {
+async fn live<W: World>(stage: &Stage<W>, fault: &PlannedFault, triggers: &[Signal], downs: &Downs) {
     match &fault.when {
         When::At { ns } => stage.sleep_until_or(stage.chaos_begun_ns() + ns, &stage.heal).await,
         When::OnFrame(_) => tokio::select! {
@@ -80,7 +83,7 @@ async fn live<W: World>(stage: &Stage<W>, fault: &PlannedFault, triggers: &[Sign
     }
     match &fault.fault {
         Fault::Link(link) => self::link(stage, fault, link).await,
-        Fault::Node(node) => self::node(stage, fault, node).await,
+        Fault::Node(node) => self::node(stage, fault, node, downs).await,
         Fault::Client(client) => self::client(stage, fault, client).await,
     }
 }
@@ -129,15 +132,46 @@ const MOMENT_NS: u64 = 50_000_000;
 /// Probability of a fault that hits every frame, in millionths.
 const EVERY_FRAME_PPM: u32 = 1_000_000;
 
-async fn node<W: World>(stage: &Stage<W>, fault: &PlannedFault, node: &NodeFault) {
+/// How many faults hold each node down: it comes back when the last of them ends.
+#[derive(Default)]
+struct Downs(RefCell<BTreeMap<u32, u32>>);
+
+impl Downs {
+    /// One more; whether it was down already.
+    fn more(&self, node: u32) -> bool {
+        let mut downs = self.0.borrow_mut();
+        let count = downs.entry(node).or_default();
+        *count += 1;
+        *count > 1
+    }
+    /// One less; whether it is down still.
+    fn less(&self, node: u32) -> bool {
+        let mut downs = self.0.borrow_mut();
+        let count = downs.entry(node).or_default();
+        *count = count.saturating_sub(1);
+        *count > 0
+    }
+}
+
+async fn node<W: World>(stage: &Stage<W>, fault: &PlannedFault, node: &NodeFault, downs: &Downs) {
     let number = if node.node == LEADER { 0 } else { node.node };
     let (begin, lasts_ns, undo) = orders(node.verb, fault.for_ns);
     started(stage, fault, format!("n{}", number + 1));
-    let begun = stage.world.order(number, begin).await;
+    let takes_down = matches!(begin, NodeOrder::Kill | NodeOrder::LosePower | NodeOrder::Stop);
+    let was_down = takes_down && downs.more(number);
+    // What is down cannot be killed or stopped (no evidence, then), but its machine can still lose power.
+    let begun = if was_down && begin != NodeOrder::LosePower {
+        Ok(String::new())
+    } else {
+        stage.world.order(number, begin).await
+    };
     match &begun {
         Err(OrderError::NotHere(why)) => {
             let kind = kind(&fault.fault).to_owned();
             stage.record(What::FaultSkipped { id: fault.id, kind, why: why.clone() });
+            if takes_down {
+                downs.less(number);
+            }
             return;
         }
         Err(OrderError::Failed(why)) => {
@@ -147,14 +181,21 @@ async fn node<W: World>(stage: &Stage<W>, fault: &PlannedFault, node: &NodeFault
     }
     last(stage, lasts_ns).await;
     // Undone also when it failed to begin: half an injection must not stay.
-    let undone = stage.world.order(number, undo).await;
+    let is_down = takes_down && downs.less(number);
+    let undone = if is_down { Ok(String::new()) } else { stage.world.order(number, undo).await };
     if let Err(why) = &undone {
         stage.record(What::Note { text: format!("fault {} could not be undone: {why}", fault.id) });
     }
     for device in 0..stage.plan.devices.len() as u32 {
         stage.world.set_link_fault(fault.id, device, false); // a frame that waited for this node may pass
     }
-    ended(stage, fault, [begun, undone].into_iter().flatten().collect::<Vec<_>>().join("; "));
+    ended(stage, fault, evidence_of([begun, undone]));
+}
+
+/// What the orders say of themselves.
+fn evidence_of(answers: [Result<String, OrderError>; 2]) -> String {
+    let said = answers.into_iter().flatten().filter(|said| !said.is_empty());
+    said.collect::<Vec<_>>().join("; ")
 }
 
 /// How a verb begins, how long it lasts, and how it is undone.

@@ -7,7 +7,7 @@ use crate::plan::Conversation;
 use crate::scenario::Scenario;
 use crate::units::{Parties, Party};
 
-/// Every conversation with its first members.
+/// Every conversation with its first members: those of its entry, if it has one, and nobody else. Otherwise:
 ///
 /// Users who act in a conversation by a step belong to it; users whom a step adds do not, as far as there are enough
 /// others. The rest is drawn: each user has a rank per conversation, and the lowest ranks belong to it. So one more
@@ -32,7 +32,10 @@ pub(super) fn conversations(scenario: &Scenario, seed: u64) -> Vec<Conversation>
             (class, draw(seed, RANK, &[u64::from(number), u64::from(*user)]), *user)
         };
         let mut chosen: Vec<u32> = (0..users).collect();
-        if members < users {
+        if let Some(entry) = scenario.conversation.get(number as usize) {
+            chosen = entry.members.iter().map(|user| user.0).filter(|user| *user < users).collect();
+            chosen.sort_unstable();
+        } else if members < users {
             chosen.sort_by_cached_key(rank);
             chosen.truncate(members as usize);
             chosen.sort_unstable();

@@ -160,6 +160,8 @@ impl Entry<'_, '_, '_, '_, '_, '_, '_, '_> {
                 Verb::Drop(_) | Verb::Duplicate(_) | Verb::Reorder(_) | Verb::Corrupt(_) | Verb::Delay(_)
             ) {
                 "`on`"
+            } else if FAULT_KINDS.iter().any(|kind| kind.name == self.name && kind.on == "client") {
+                "`after`"
             } else {
                 "`before` or `after`"
             };

@@ -584,7 +584,7 @@ error: unknown key `?[31m`
   |
 2 | "\u001b[31m" = 1
   | ^^^^^^^^^^^^
-hint: known keys here: about, cluster, device, expect, fault, network, phases, step, version, workload
+hint: known keys here: about, cluster, conversation, device, expect, fault, network, phases, seed, step, version, workload
 "#,
     );
     check(
@@ -601,5 +601,86 @@ error: `999999999999999999999999999999999999999999999999999999999999999999999999
   |           ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
 hint: units of size are B, kB (1,000 B), KiB (1,024 B), MB, MiB
 "#,
+    );
+}
+
+#[test]
+fn conversations_that_are_described_must_make_sense() {
+    check_after(
+        r#"[[conversation]]
+members = ["u0", "u5", "u0"]
+[[conversation]]
+members = []"#,
+        r#"
+error: there is no user `u5`
+ --> x.toml:6:18
+  |
+6 | members = ["u0", "u5", "u0"]
+  |                  ^^^^
+hint: the users are u0 to u1
+
+error: u0 is named twice
+ --> x.toml:6:24
+  |
+6 | members = ["u0", "u5", "u0"]
+  |                        ^^^^
+hint: name each user once
+
+error: 2 conversations are described, but there are only 1
+ --> x.toml:7:1
+  |
+7 | [[conversation]]
+  | ^^^^^^^^^^^^^^^^
+hint: raise `conversations`
+
+error: nobody belongs to it
+ --> x.toml:8:11
+  |
+8 | members = []
+  |           ^^
+hint: name users: members = ["u0", "u1"]
+"#,
+    );
+}
+
+#[test]
+fn a_client_fault_that_waits_for_a_frame_waits_for_nothing_else() {
+    check_after(
+        r#"[[fault]]
+takeover = { client = "u1", after = "hello" }
+at = "1s"
+[[fault]]
+offline = { client = "u1", nth = 2 }
+for = "1s""#,
+        r#"
+error: a frame says when this fault comes
+ --> x.toml:7:6
+  |
+7 | at = "1s"
+  |      ^^^^
+hint: leave `at` out
+
+error: it is not said the n-th of what
+ --> x.toml:9:34
+  |
+9 | offline = { client = "u1", nth = 2 }
+  |                                  ^
+hint: name the kind of frame: `after`
+"#,
+    );
+}
+
+#[test]
+fn a_seed_is_a_number_that_every_reader_holds_exactly() {
+    check(
+        "about = \"x\"\nseed = 9007199254740992\n[workload]\nrate = \"5/s\"\nduration = \"1s\"",
+        r"
+error: 9007199254740992 is out of range
+ --> x.toml:2:8
+  |
+2 | seed = 9007199254740992
+  |        ^^^^^^^^^^^^^^^^
+hint: it lies between 0 and 9007199254740991
+",
     );
 }

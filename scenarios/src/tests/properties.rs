@@ -14,10 +14,12 @@ use crate::guarantees::{GUARANTEES, GuaranteeId};
 use crate::plan::{Delay, LEADER};
 use crate::profiles::{PROFILES, ProfileName};
 use crate::scenario::{
-    Arrivals, DeviceEntry, ExpectSection, LinkSection, NetworkSection, PhasesSection, Setting, Workload,
+    Arrivals, ConversationEntry, DeviceEntry, ExpectSection, LinkSection, NetworkSection, PhasesSection,
+    Setting, Workload,
 };
 use crate::units::{
-    ByteRate, DelaySpec, NodeName, NodeNames, Parties, Party, PerSecond, Share, SignedTime, Sizes, Time, Unit,
+    ByteRate, DelaySpec, NodeName, NodeNames, Parties, Party, PerSecond, Share, SignedTime, Sizes, Time,
+    Unit, UserName,
 };
 use crate::{Scenario, parse_scenario};
 
@@ -174,9 +176,9 @@ fn fault() -> impl Strategy<Value = FaultEntry> {
             drop: Some(FrameFault { link, direction: Way::Both, on, nth: Some(3), probability: None }),
             ..empty()
         }),
-        (parties(), time()).prop_map(move |(client, consume)| FaultEntry {
-            offline: Some(ClientVerbEntry { client: client.clone() }),
-            slow_consumer: Some(SlowConsumer { client, consume }),
+        (parties(), time(), kind(), of(1_u64..9)).prop_map(move |(client, consume, after, nth)| FaultEntry {
+            offline: Some(ClientVerbEntry { client: client.clone(), after: after.clone(), nth }),
+            slow_consumer: Some(SlowConsumer { client, consume, after, nth: None }),
             ..empty()
         }),
     ];
@@ -219,11 +221,14 @@ fn scenario() -> impl Strategy<Value = Scenario> {
         (vec(0..GUARANTEES.len(), 0..4), of(time()), vec((0_usize..3, 1_u32..=100_000, time()), 0..4));
     let network = (of(0..PROFILES.len()), of(delay()), of(1_u64..1_000_000));
     let device = (parties(), of(time()), of(time()));
-    (".*", workload(), network, vec(device, 0..3), vec(fault(), 0..5), expect).prop_map(
-        |(about, workload, (profile, delay, rate), devices, fault, (guarantees, recovers_within, gates))| {
+    let top = (".*", of(0_u64..1 << 53), vec(vec((0_u32..40).prop_map(UserName), 0..4), 0..3));
+    (top, workload(), network, vec(device, 0..3), vec(fault(), 0..5), expect).prop_map(
+        |(top, workload, (profile, delay, rate), devices, fault, (guarantees, recovers_within, gates))| {
+            let (about, seed, conversations) = top;
             Scenario {
                 version: Some(1),
                 about,
+                seed,
                 cluster: crate::scenario::ClusterSection {
                     nodes: 3,
                     settings: [
@@ -239,6 +244,10 @@ fn scenario() -> impl Strategy<Value = Scenario> {
                     up: LinkSection { delay, rate: rate.map(ByteRate) },
                     down: LinkSection::default(),
                 },
+                conversation: conversations
+                    .into_iter()
+                    .map(|members| ConversationEntry { members })
+                    .collect(),
                 device: devices
                     .into_iter()
                     .map(|(which, connects_at, consume)| DeviceEntry {
@@ -306,6 +315,13 @@ proptest! {
     fn any_scenario_survives_writing_and_reading(scenario in scenario()) {
         let text = toml::to_string(&scenario).unwrap();
         let back: Scenario = toml::from_str(&text).unwrap();
+        prop_assert_eq!(&back, &scenario, "{}", text);
+    }
+
+    #[test]
+    fn what_is_written_for_people_reads_back(scenario in scenario()) {
+        let text = scenario.to_toml();
+        let back: Scenario = toml::from_str(&text).unwrap_or_else(|error| panic!("{error}\n{text}"));
         prop_assert_eq!(&back, &scenario, "{}", text);
     }
 

@@ -100,6 +100,8 @@ pub struct Config {
     pub window_entries: usize,
     /// Bytes in flight per device; one larger entry may be in flight alone.
     pub window_bytes: usize,
+    /// Entries in one page, from 1 to [`crate::limits::PAGE_ENTRIES_MAX`].
+    pub page_entries: usize,
     /// Newest entries kept in memory per conversation.
     pub tail_entries: usize,
     /// Bytes of such entries per conversation.
@@ -132,6 +134,7 @@ impl Default for Config {
             retry_later_ms: 200,
             window_entries: 256,
             window_bytes: 1 << 20,
+            page_entries: crate::limits::PAGE_ENTRIES_MAX,
             tail_entries: 512,
             tail_bytes: 1 << 20,
             untaken_frames: 1_024,

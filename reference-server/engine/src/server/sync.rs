@@ -57,7 +57,7 @@ impl Server {
         };
         let state = &self.conversations[ix];
         let stay = usize::try_from(state.stay_end(user, first) - first + 1).unwrap_or(usize::MAX);
-        let entries_max = usize::from(wanted.limit).clamp(1, limits::PAGE_ENTRIES_MAX).min(stay);
+        let entries_max = usize::from(wanted.limit).clamp(1, self.config.page_entries).min(stay);
         if let Some(at) = state.tail_position(first) {
             let mut bytes = 0;
             let fits = |item: &&super::state::TailEntry| {

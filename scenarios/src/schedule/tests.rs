@@ -1,0 +1,93 @@
+//! Schedules are scenarios that make sense, and a choice moves no other.
+
+use std::collections::BTreeSet;
+
+use super::{Feature, MOMENT_FRAMES, moments, schedule, schedule_on, seed_of};
+use crate::parse_scenario;
+
+#[test]
+fn every_schedule_is_a_scenario_that_the_parser_accepts() {
+    for run in 0..600 {
+        let schedule = schedule(seed_of(7, run));
+        let text = schedule.scenario.to_toml();
+        let back =
+            parse_scenario("x.toml", &text).unwrap_or_else(|refused| panic!("run {run}\n{refused}\n{text}"));
+        assert_eq!(back, schedule.scenario, "{text}");
+        back.plan("x", back.seed.unwrap()).unwrap_or_else(|error| panic!("run {run}: {error}\n{text}"));
+    }
+}
+
+#[test]
+fn the_same_number_gives_the_same_schedule_and_another_one_another() {
+    assert_eq!(schedule(12), schedule(12));
+    let texts: BTreeSet<String> = (0..500).map(|run| schedule(seed_of(1, run)).scenario.to_toml()).collect();
+    assert_eq!(texts.len(), 500);
+}
+
+#[test]
+fn every_kind_of_fault_and_every_feature_comes() {
+    let mut kinds = BTreeSet::new();
+    let mut features = BTreeSet::new();
+    for run in 0..1_000 {
+        let schedule = schedule(seed_of(3, run));
+        kinds.extend(
+            schedule.scenario.fault.iter().flat_map(crate::fault::FaultEntry::verbs).map(|(name, _)| name),
+        );
+        let on = schedule.options.iter().find(|(name, _)| *name == "features on").unwrap().1.clone();
+        features.extend(on.split(' ').map(str::to_owned));
+    }
+    let missing: Vec<_> =
+        crate::FAULT_KINDS.iter().map(|kind| kind.name).filter(|kind| !kinds.contains(kind)).collect();
+    assert!(missing.is_empty(), "{missing:?} never come");
+    for feature in Feature::ALL {
+        assert!(features.contains(feature.name()), "{} is never on", feature.name());
+    }
+}
+
+#[test]
+fn every_frame_of_the_moments_is_listed() {
+    let spoken = moments::MOMENTS.iter().map(|moment| moment.frame).chain(moments::FRAMES);
+    for frame in spoken {
+        assert!(MOMENT_FRAMES.contains(&frame), "{frame}");
+    }
+}
+
+#[test]
+fn a_workload_that_somebody_wrote_stays_and_its_faults_are_drawn_anew() {
+    let text = "about = \"x\"\n[workload]\nmembers = 3\nrate = \"20/s\"\nduration = \"2s\"\n[[fault]]\nkill = {}\nat = \"1s\"\n";
+    let base = parse_scenario("x", text).unwrap();
+    let mut faults = BTreeSet::new();
+    for seed in 0..50 {
+        let drawn = schedule_on(seed, &base).scenario;
+        assert_eq!(drawn.workload, base.workload);
+        assert_eq!(drawn.step, base.step);
+        let again = parse_scenario("x", &drawn.to_toml()).unwrap_or_else(|refused| panic!("{refused}"));
+        assert_eq!(again, drawn);
+        faults.insert(format!("{:?}", drawn.fault));
+    }
+    assert!(faults.len() > 40, "{}", faults.len());
+}
+
+/// The mask is drawn by itself: what is off takes its own faults away and leaves the others where they were.
+#[test]
+fn a_kind_that_is_switched_off_moves_no_other_fault() {
+    use super::dice::Dice;
+    use super::mischief;
+    use super::swarm::Swarm;
+    for seed in 0..300 {
+        let dice = Dice::new(seed);
+        let all = Swarm::draw(dice);
+        let crowd = super::Crowd { users: 3, devices: 1, duration: crate::units::Time::s(4) };
+        let Some(&off) = all.kinds().first().filter(|_| all.kinds().len() > 1) else { continue };
+        let before = mischief::faults(dice, &all.without_swizzle(None), crowd);
+        let after = mischief::faults(dice, &all.without_swizzle(Some(off)), crowd);
+        for entry in before.iter().filter(|entry| entry.verbs()[0].0 != off) {
+            let is_return = ["cut", "offline", "takeover"].contains(&entry.verbs()[0].0);
+            let is_down = ["kill", "restart", "power_loss"].contains(&entry.verbs()[0].0);
+            assert!(
+                is_return || is_down || after.contains(entry),
+                "{entry:?} moved when {off} was switched off"
+            );
+        }
+    }
+}
