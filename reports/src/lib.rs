@@ -8,5 +8,6 @@ pub mod history;
 pub mod latency;
 pub mod render;
 pub mod run;
+pub mod sweep;
 pub mod timeline;
 pub mod verdict;

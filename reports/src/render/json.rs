@@ -39,7 +39,7 @@ impl Renderer for Json {
 }
 
 /// JSON escapes C0 only; the other hostile characters can stand in strings alone, and are escaped there as well.
-fn write_ascii_safe(value: &impl Serialize, out: &mut dyn Write) -> io::Result<()> {
+pub(super) fn write_ascii_safe(value: &impl Serialize, out: &mut dyn Write) -> io::Result<()> {
     let text = serde_json::to_string_pretty(value)?;
     let mut units = [0; 2];
     let mut safe = String::with_capacity(text.len());

@@ -158,7 +158,7 @@ fn judged(judgement: &Judgement, run: &Run) -> CaseResult {
 }
 
 /// One line, for elements and attributes.
-fn xml(text: &str) -> String {
+pub(super) fn xml(text: &str) -> String {
     xml_lines(&visible(text))
 }
 

@@ -130,7 +130,7 @@ fn findings(run: &Run, out: &mut dyn Write) -> io::Result<()> {
 const AT: &str = "@\u{2060}";
 
 /// One line of text that means nothing in Markdown: no markup, no HTML, no link, no mention.
-fn markdown(text: &str) -> String {
+pub(super) fn markdown(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for character in visible(text).chars() {
         match character {

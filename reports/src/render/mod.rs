@@ -7,6 +7,7 @@ mod expected;
 mod json;
 mod junit;
 mod markdown;
+mod sweep;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -17,6 +18,7 @@ use std::io::{self, Write};
 pub use json::Json;
 pub use junit::Junit;
 pub use markdown::Markdown;
+pub use sweep::{SweepFormat, write_scoreboard, write_sweep};
 pub use text::Text;
 
 use crate::escape::visible;
