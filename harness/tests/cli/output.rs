@@ -13,7 +13,7 @@ use crate::tool::{Ended, SHORT, Scratch};
 fn the_catalog_is_there_without_a_checkout_and_a_checkout_wins() {
     let scratch = Scratch::new("catalog");
     let ended = scratch.run(&["list", "scenarios"]);
-    assert_eq!((ended.code, &*ended.stderr), (0, "45 scenarios from the built-in catalog\n"));
+    assert_eq!((ended.code, &*ended.stderr), (0, "46 scenarios from the built-in catalog\n"));
     assert!(ended.stdout.contains("`crash/kill`\n    "), "{}", ended.stdout);
     let ended = scratch.run(&["run", "smoke/steady", "--print-plan"]);
     assert_eq!((ended.code, &*ended.stderr), (0, "1 scenario from the built-in catalog\n"));
