@@ -47,6 +47,9 @@ use store::{Store, guarded};
 /// The version of log and store that this code writes, and the only one that it reads.
 pub const FORMAT_VERSION: u32 = 2;
 
+/// The one file of version 1: not read, but not passed over either.
+const FIRST_VERSION_NAME: &str = "journal.redb";
+
 /// Default size of the store's page cache, in bytes.
 pub const CACHE_BYTES_DEFAULT: usize = 64 << 20;
 
@@ -145,6 +148,10 @@ impl Journal {
         let Some(mut segments) = Segments::find(&*directory)? else {
             if directory.open(STORE_NAME)?.is_some() {
                 return Err(JournalError::Corrupt("there is a store, but the log is missing".into()));
+            }
+            if directory.open(FIRST_VERSION_NAME)?.is_some() {
+                let why = format!("{FIRST_VERSION_NAME} has format version 1, which was never released");
+                return Err(JournalError::Foreign(why));
             }
             let log = Log::create(&*directory, log_options)?;
             let store = Store::new(Arc::clone(&directory), options.cache_bytes, log.journal(), false);

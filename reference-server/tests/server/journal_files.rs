@@ -130,6 +130,13 @@ fn a_future_version_is_refused() {
 }
 
 #[test]
+fn the_first_version_is_refused() {
+    let scratch = Scratch::new("first-version");
+    scratch.write("journal.redb", b"whatever");
+    check(&scratch, "format version 1, which was never released");
+}
+
+#[test]
 fn what_is_missing_is_told() {
     for name in LOG_NAMES {
         let (scratch, _) = a_journal("missing");
