@@ -77,6 +77,8 @@ pub struct Core {
     waiting: VecDeque<Record>,
     /// Proposals in the batch under way.
     committing: Option<usize>,
+    /// Answered, but not told to the engine yet: when, by both clocks, and how many.
+    committed: Option<(Time, u64, usize)>,
     batch_records_max: usize,
 }
 
@@ -90,6 +92,7 @@ impl Core {
             seed,
             waiting: VecDeque::new(),
             committing: None,
+            committed: None,
             batch_records_max: BATCH_RECORDS_MAX,
         }
     }
@@ -103,17 +106,17 @@ impl Core {
 
     /// Takes an input of the engine that is no answer of the journal. `wall_ms`: Unix time.
     pub fn handle(&mut self, now: Time, wall_ms: u64, input: Input) {
+        self.tell_committed();
         self.engine.handle(now, wall_ms, input);
     }
 
     /// Takes an answer of the journal.
     pub fn answer(&mut self, now: Time, wall_ms: u64, answer: Answer) -> Answered {
+        self.tell_committed();
         match answer {
             Answer::Committed => {
                 let count = self.committing.take().unwrap_or(0);
-                if count > 0 {
-                    self.engine.handle(now, wall_ms, Input::Committed(count));
-                }
+                self.committed = Some((now, wall_ms, count)).filter(|_| count > 0);
                 Answered::Committed(count)
             }
             Answer::Refused(why) => {
@@ -135,12 +138,21 @@ impl Core {
     pub fn start_over(&mut self, recovered: Recovered) {
         self.waiting.clear();
         self.committing = None;
+        self.committed = None;
         self.seed = self.seed.wrapping_add(1);
         self.engine = Server::new(self.config.clone(), recovered, self.seed);
     }
 
-    /// The next thing to do outside, until `None`. A batch comes last, so that it has all that was proposed in this turn.
+    /// The next thing to do outside, until `None`. What gathered during a commit is handed over as soon as that is over, so
+    /// that the disk works while the engine answers; otherwise a batch comes last, and has all that was proposed in this
+    /// turn.
     pub fn poll(&mut self) -> Option<Effect> {
+        if self.committed.is_some() {
+            if let Some(batch) = self.next_batch() {
+                return Some(Effect::Commit(batch));
+            }
+            self.tell_committed();
+        }
         while let Some(effect) = self.engine.poll_effect() {
             match effect {
                 EngineEffect::Transmit(connection, frame) => {
@@ -151,12 +163,7 @@ impl Core {
                 EngineEffect::Propose(record) => self.waiting.push_back(record),
             }
         }
-        if self.committing.is_some() || self.waiting.is_empty() {
-            return None;
-        }
-        let batch = self.next_batch();
-        self.committing = Some(batch.len());
-        Some(Effect::Commit(batch))
+        self.next_batch().map(Effect::Commit)
     }
 
     /// When [`Input::Timeout`] is wanted next.
@@ -166,7 +173,7 @@ impl Core {
 
     /// Whether nothing is on its way to the journal.
     pub fn is_settled(&self) -> bool {
-        self.waiting.is_empty() && self.committing.is_none()
+        self.waiting.is_empty() && self.committing.is_none() && self.committed.is_none()
     }
 
     /// What happened since the journal was last opened, in numbers.
@@ -174,7 +181,17 @@ impl Core {
         self.engine.stats()
     }
 
-    fn next_batch(&mut self) -> Vec<Record> {
+    fn tell_committed(&mut self) {
+        if let Some((now, wall_ms, count)) = self.committed.take() {
+            self.engine.handle(now, wall_ms, Input::Committed(count));
+        }
+    }
+
+    /// If there is no other under way, and something waits.
+    fn next_batch(&mut self) -> Option<Vec<Record>> {
+        if self.committing.is_some() || self.waiting.is_empty() {
+            return None;
+        }
         let mut bytes = 0;
         let fitting = self.waiting.iter().take(self.batch_records_max).take_while(|record| {
             let fits = bytes < BATCH_BYTES_MAX;
@@ -182,7 +199,8 @@ impl Core {
             fits
         });
         let count = fitting.count();
-        self.waiting.drain(..count).collect()
+        self.committing = Some(count);
+        Some(self.waiting.drain(..count).collect())
     }
 }
 
@@ -234,8 +252,8 @@ mod tests {
         assert!(meanwhile.is_empty(), "one batch at a time, and no answer before it: {meanwhile:?}");
         assert_eq!(core.answer(Time(1), 0, Answer::Committed), Answered::Committed(1));
         let second = effects(&mut core);
-        assert!(matches!(second.first(), Some(Effect::Transmit(HERE, _))), "{second:?}");
-        assert!(matches!(second.last(), Some(Effect::Commit(batch)) if batch.len() == 2), "{second:?}");
+        assert!(matches!(second.first(), Some(Effect::Commit(batch)) if batch.len() == 2), "{second:?}");
+        assert!(matches!(second.last(), Some(Effect::Transmit(HERE, _))), "{second:?}");
         assert!(!core.is_settled());
         assert_eq!(core.answer(Time(2), 0, Answer::Committed), Answered::Committed(2));
         effects(&mut core);

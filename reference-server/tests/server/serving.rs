@@ -131,6 +131,31 @@ async fn a_failed_sync_acknowledges_nothing_and_loses_nothing() {
 }
 
 #[tokio::test]
+async fn checkpoints_lose_nothing_and_hold_nothing_up() {
+    for mode in [JournalMode::Inline, JournalMode::Thread] {
+        let disk = SimDisk::new();
+        let small = JournalOptions { segment_bytes: 4 << 10, ..JournalOptions::default() };
+        let server = Running::with(&SimDisk::new(), mode, |options| {
+            options.journal = Journal::open(&disk, small).unwrap();
+            options.batch_records_max = 3;
+        })
+        .await;
+        let mut alice = Device::new(server.address, 1, 1);
+        alice.invite(1, 7, &[1]);
+        for id in 2..=200 {
+            alice.send(id, 7, format!("message {id}"));
+        }
+        assert_eq!(alice.until_accepted(200).await, 200);
+        let stopped = alice.beside(server.stop()).await;
+        assert!(stopped.journal.checkpoints >= 3, "{stopped:?}");
+        assert!(stopped.journal.records <= 3 * stopped.journal.commits, "{stopped:?}");
+        disk.power_loss(1);
+        let mut journal = Journal::open(&disk, small).unwrap();
+        assert_eq!(journal.recover().unwrap().conversations[0].head, 200);
+    }
+}
+
+#[tokio::test]
 async fn a_full_disk_is_told_and_passes() {
     let disk = SimDisk::new();
     let server = Running::start(&disk, JournalMode::Thread).await;
