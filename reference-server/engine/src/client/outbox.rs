@@ -17,7 +17,8 @@ impl Client {
         let fresh = Operation { conversation, body, ordinal: None, attempts: 0, retry_at: None };
         if let std::collections::btree_map::Entry::Vacant(slot) = self.operations.entry(id) {
             slot.insert(fresh);
-            self.start_operations(id);
+            self.waiting.insert(id);
+            self.start_operations();
         }
     }
 
@@ -25,24 +26,25 @@ impl Client {
         self.settle(id);
     }
 
-    /// Starts what may be started, from an id on. All before it were started, or wait for room.
-    fn start_operations(&mut self, from: MessageId) {
-        if !self.is_logged_in() {
-            return;
-        }
-        let room = limits::OPERATIONS_IN_FLIGHT;
-        let waiting = self.operations.range(from..).filter(|(_, operation)| operation.ordinal.is_none());
-        let oldest = self.operations.values().find_map(|operation| operation.ordinal);
-        let started = self.ordinal_next - oldest.unwrap_or(self.ordinal_next);
-        let ids: Vec<MessageId> =
-            waiting.take(room.saturating_sub(started) as usize).map(|(id, _)| *id).collect();
-        for id in ids {
+    /// Starts what may be started, lowest ids first.
+    fn start_operations(&mut self) {
+        while self.is_logged_in() && self.has_room() {
+            let Some(id) = self.waiting.pop_first() else {
+                return;
+            };
             if let Some(operation) = self.operations.get_mut(&id) {
                 operation.ordinal = Some(self.ordinal_next);
+                self.started.insert(self.ordinal_next, id);
                 self.ordinal_next += 1;
             }
             self.transmit_operation(id);
         }
+    }
+
+    /// Counted from the oldest unanswered one: what was answered after it counts, too.
+    fn has_room(&self) -> bool {
+        let oldest = self.started.first_key_value().map_or(self.ordinal_next, |(ordinal, _)| *ordinal);
+        self.ordinal_next - oldest < limits::OPERATIONS_IN_FLIGHT
     }
 
     fn transmit_operation(&mut self, id: MessageId) {
@@ -101,7 +103,7 @@ impl Client {
         for id in ids {
             self.transmit_operation(id);
         }
-        self.start_operations(MessageId(0));
+        self.start_operations();
     }
 
     pub(super) fn on_accepted(&mut self, id: MessageId, conversation: ConversationId, seq: Seq) {
@@ -140,7 +142,11 @@ impl Client {
     fn settle(&mut self, id: MessageId) -> Option<Operation> {
         self.set_operation_timer(id, None);
         let operation = self.operations.remove(&id)?;
-        self.start_operations(id);
+        match operation.ordinal {
+            Some(ordinal) => self.started.remove(&ordinal).is_some(),
+            None => self.waiting.remove(&id),
+        };
+        self.start_operations();
         Some(operation)
     }
 }

@@ -69,9 +69,13 @@ impl Client {
 
     fn connect_now(&mut self) {
         self.link = Link::Connecting;
+        self.limit_connecting();
+        self.effects.push_back(Effect::Connect);
+    }
+
+    fn limit_connecting(&mut self) {
         self.clear_timer(Timer::Connect);
         self.timers.insert((after_ms(self.now, self.config.connect_ms), Timer::Connect));
-        self.effects.push_back(Effect::Connect);
     }
 
     pub(super) fn leave(&mut self) {
@@ -166,6 +170,8 @@ impl Client {
             }
             self.timers.pop_first();
             match timer {
+                Timer::Begin if self.link == Link::Connecting => self.limit_connecting(),
+                Timer::Begin => {}
                 Timer::Connect if self.link == Link::Connecting => {
                     self.effects.push_back(Effect::Disconnect);
                     self.connect_later();

@@ -35,6 +35,10 @@ pub struct Client {
     pub(super) spoke: Time,
     /// Unanswered operations.
     pub(super) operations: BTreeMap<MessageId, Operation>,
+    /// Those that were transmitted, by the order of their first transmission.
+    pub(super) started: BTreeMap<u64, MessageId>,
+    /// Those that were not: they wait for room.
+    pub(super) waiting: BTreeSet<MessageId>,
     /// Ordinal of the next operation to start.
     pub(super) ordinal_next: u64,
     pub(super) conversations: BTreeMap<ConversationId, Conversation>,
@@ -91,6 +95,8 @@ pub struct Stats {
 /// What a timer is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Timer {
+    /// Tells an engine that is new what time it is.
+    Begin,
     Connect,
     Hello,
     Heartbeat,
@@ -180,7 +186,7 @@ impl Client {
             stats: Stats::default(),
             effects: VecDeque::from([Effect::Connect]),
             scratch: BytesMut::new(),
-            timers: BTreeSet::new(),
+            timers: BTreeSet::from([(Time(0), Timer::Begin)]),
             link: Link::Connecting,
             was_welcome: false,
             connect_attempts: 0,
@@ -190,6 +196,8 @@ impl Client {
             heard: Time(0),
             spoke: Time(0),
             operations: BTreeMap::new(),
+            started: BTreeMap::new(),
+            waiting: BTreeSet::new(),
             ordinal_next: 0,
             conversations: BTreeMap::new(),
             acks: Vec::new(),
