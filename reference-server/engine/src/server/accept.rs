@@ -70,8 +70,7 @@ impl Server {
                 return None;
             }
             Known::Refused(code) => {
-                self.stats.rejected += 1;
-                self.tell(device, &Frame::Rejected { id, code });
+                self.refuse(device, (id, fingerprint), code);
                 return None;
             }
         }
@@ -85,9 +84,7 @@ impl Server {
                 Some(id)
             }
             Err(Refusal::ForGood(code)) => {
-                self.stats.rejected += 1;
-                self.devices[device].dedup.refuse(id, code);
-                self.tell(device, &Frame::Rejected { id, code });
+                self.refuse(device, (id, fingerprint), code);
                 None
             }
             Err(Refusal::ForNow) => {
@@ -95,6 +92,15 @@ impl Server {
                 None
             }
         }
+    }
+
+    /// Refuses for good: also what the refusal depends on may be taken back by the journal, and the answer must stay.
+    fn refuse(&mut self, device: DeviceIx, (id, fingerprint): (MessageId, u64), code: RejectCode) {
+        self.stats.rejected += 1;
+        if code != RejectCode::StaleId {
+            self.devices[device].dedup.refuse(id, fingerprint, code);
+        }
+        self.tell(device, &Frame::Rejected { id, code });
     }
 
     pub(super) fn retry_later(&mut self, device: DeviceIx, id: MessageId) {
@@ -225,5 +231,25 @@ pub(super) fn body_bytes(body: &Body) -> usize {
     match body {
         Body::Message { payload, .. } => payload.len(),
         Body::Members { added, removed } => (added.len() + removed.len()) * 8,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::{DeviceId, DeviceKey, UserId};
+    use crate::server::Config;
+
+    /// A million conversations through the front door would take too long: here they are only names.
+    #[test]
+    fn conversations_of_a_server_are_limited() {
+        let mut server = Server::empty(Config::default(), 0);
+        let device = server.device(DeviceKey { user: UserId(1), device: DeviceId(0) });
+        let make = Body::Members { added: vec![UserId(1)], removed: Vec::new() };
+        server.conversation_index =
+            (1..limits::CONVERSATIONS_MAX as u64).map(|id| (ConversationId(id), 0)).collect();
+        assert_eq!(server.check_operation(device, None, &make), Ok(()));
+        server.conversation_index.insert(ConversationId(0), 0);
+        assert_eq!(server.check_operation(device, None, &make), Err(RejectCode::Forbidden));
     }
 }

@@ -13,8 +13,9 @@ pub(super) struct Dedup {
     /// Proposed and committed, by rising id.
     taken: VecDeque<Taken>,
     committed: usize,
-    /// Refused for good; so that no late copy takes effect. Dies with the process, as all copies do.
-    refused: BTreeMap<MessageId, RejectCode>,
+    /// Refused for good, with the fingerprint of what was refused; so that no late copy takes effect. Dies with the
+    /// process, as all copies do.
+    refused: BTreeMap<(MessageId, u64), RejectCode>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -56,8 +57,8 @@ impl Dedup {
                 false => Known::Pending,
             };
         }
-        if let Some(code) = self.refused.get(&id) {
-            return Known::Refused(*code);
+        if let Some(code) = self.refusal(id, fingerprint) {
+            return Known::Refused(code);
         }
         if self.is_below_window(id) {
             return Known::Refused(RejectCode::StaleId);
@@ -98,11 +99,20 @@ impl Dedup {
         }
     }
 
-    pub(super) fn refuse(&mut self, id: MessageId, code: RejectCode) {
-        self.refused.insert(id, code);
+    pub(super) fn refuse(&mut self, id: MessageId, fingerprint: u64, code: RejectCode) {
+        self.refused.insert((id, fingerprint), code);
         if self.refused.len() > limits::REFUSED_IDS_PER_DEVICE {
             self.refused.pop_first();
         }
+    }
+
+    /// A conflict concerns that content only; every other refusal concerns the id.
+    fn refusal(&self, id: MessageId, fingerprint: u64) -> Option<RejectCode> {
+        let of_id = self.refused.range((id, 0)..=(id, u64::MAX));
+        of_id
+            .filter(|((_, refused), code)| **code != RejectCode::IdConflict || *refused == fingerprint)
+            .map(|(_, code)| *code)
+            .next()
     }
 
     fn find(&self, id: MessageId) -> Result<usize, usize> {
