@@ -53,21 +53,26 @@ impl Server {
     /// Pushes from the outbox while there is room.
     pub(super) fn pump(&mut self, device: DeviceIx, cause: Cause) {
         while let Some(conversation) = self.devices[device].outbox.pop_front() {
-            let mut turn = limits::PUSHES_PER_TURN;
+            let mut pushed = 0;
             let outcome = loop {
-                if turn == 0 {
+                if pushed == limits::PUSHES_PER_TURN {
                     break Pushed::Yes;
                 }
-                turn -= 1;
                 match self.push_next(conversation, device, cause) {
-                    Pushed::Yes => {}
+                    Pushed::Yes => pushed += 1,
                     other => break other,
                 }
             };
             match outcome {
                 Pushed::Yes => self.devices[device].outbox.push_back(conversation),
                 Pushed::Full => {
-                    self.devices[device].outbox.push_front(conversation);
+                    // Whoever had a turn waits for the next one: else a busy conversation would keep the room for itself.
+                    let outbox = &mut self.devices[device].outbox;
+                    if pushed > 0 {
+                        outbox.push_back(conversation);
+                    } else {
+                        outbox.push_front(conversation);
+                    }
                     return;
                 }
                 Pushed::Nothing => self.unqueue(conversation, device),
@@ -216,6 +221,7 @@ impl Server {
         };
         let recipient = &mut self.devices[device];
         let mut moved = false;
+        let mut due = None;
         while let Some((_, bytes)) = progress.in_flight.front().filter(|(seq, _)| *seq <= up_to) {
             recipient.in_flight_entries -= 1;
             recipient.in_flight_bytes -= *bytes as usize;
@@ -225,9 +231,14 @@ impl Server {
         if moved && !progress.in_flight.is_empty() {
             progress.attempts = 0;
             progress.retry_at = self.config.redelivery.at(self.now, 0, &mut self.random);
+            due = Some(progress.retry_at);
         }
         if progress.in_flight.is_empty() && progress.receipts_in_flight == 0 {
             recipient.active.remove(&conversation);
+        }
+        // After long waits the timer stands far behind the new, short one.
+        if let Some(due) = due {
+            self.arm_device(device, due);
         }
     }
 
