@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use avouch_engine::chain;
 use avouch_engine::ids::{ConversationId, DeviceKey, MessageId, Seq, UserId};
 use avouch_engine::journal::{Body, Entry, Memory};
+use avouch_engine::{chain, limits};
 
 /// Positions of a log that a user may see.
 pub(crate) fn visible(log: &[Entry], user: UserId) -> Vec<Seq> {
@@ -50,6 +50,19 @@ impl Oracle {
         if let Some(before) = self.accepted.insert((key, id), at) {
             assert_eq!(before, at, "one id, two positions");
         }
+    }
+
+    /// The device's oldest accepted ids, at most `count`.
+    pub(crate) fn oldest(&self, key: DeviceKey, count: usize) -> Vec<(MessageId, ConversationId, Seq)> {
+        let of_device = self.accepted.range((key, MessageId(0))..=(key, MessageId(u64::MAX)));
+        of_device.take(count).map(|((_, id), (conversation, seq))| (*id, *conversation, *seq)).collect()
+    }
+
+    /// An id may be called stale only when the whole window is above it.
+    pub(crate) fn stale(journal: &Memory, conversations: u64, key: DeviceKey, id: MessageId) {
+        let all = (1..=conversations).flat_map(|conversation| journal.log(ConversationId(conversation)));
+        let above = all.filter(|entry| entry.author == key && entry.id > id).count();
+        assert!(above >= limits::DEDUP_IDS_PER_DEVICE, "{id:?} of {key:?} is stale below {above} ids");
     }
 
     pub(crate) fn rejected(&mut self, key: DeviceKey, id: MessageId) {

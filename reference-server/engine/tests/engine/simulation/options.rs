@@ -27,6 +27,9 @@ impl Rng {
     }
 }
 
+/// Longest time that a transport takes nothing, milliseconds.
+pub(crate) const STALL_MS_MAX: u64 = 3_000;
+
 /// Shares are in millionths; times in milliseconds.
 #[derive(Clone, Debug)]
 pub(crate) struct Options {
@@ -52,6 +55,12 @@ pub(crate) struct Options {
     pub(crate) load_fails: u64,
     pub(crate) commit_ms: u64,
     pub(crate) slow_ms: u64,
+    /// Connections of somebody who never says anything.
+    pub(crate) strangers: u64,
+    /// Times that the transport of some connection takes nothing for up to `STALL_MS_MAX`.
+    pub(crate) stalls: u64,
+    /// Times that an application sends one of its oldest accepted operations once more.
+    pub(crate) repeats: u64,
     pub(crate) consume_window: Option<usize>,
     pub(crate) server: server::Config,
     pub(crate) client: client::Config,
@@ -82,10 +91,25 @@ impl Options {
             load_fails: 0,
             commit_ms: 2,
             slow_ms: 0,
+            strangers: 0,
+            stalls: 0,
+            repeats: 0,
             consume_window: None,
             server: server::Config { secret: Bytes::from_static(b"test"), ..server::Config::default() },
             client: client::Config::default(),
         }
+    }
+
+    /// So many operations of two devices that their oldest leave the dedup window, and come once more.
+    pub(crate) fn long(seed: u64) -> Self {
+        let mut options = Self::swarm(seed);
+        let calm = Self::clean(seed);
+        (options.users, options.devices, options.conversations) = (2, 2, 1);
+        (options.actions, options.repeats, options.chaos_ms) = (2_600, 60, 10_000);
+        options.delay_ms = calm.delay_ms;
+        options.server.pending_max = calm.server.pending_max;
+        options.server.operations_per_s = None;
+        options
     }
 
     pub(crate) fn swarm(seed: u64) -> Self {
@@ -95,11 +119,15 @@ impl Options {
         let (cut, half_open, cuts, takeovers) = (on(20_000), on(5_000), on(8), on(4));
         let (crashes, reinstalls, member_changes) = (on(4), on(3), on(12));
         let (refuse, load_fails, slow_ms) = (on(100_000), on(300_000), on(50));
+        let (strangers, stalls, repeats) = (on(5), on(20), on(10));
         let users = 2 + rng.below(4);
         let tight = rng.chance(500_000);
         let mut server = server::Config { secret: Bytes::from_static(b"test"), ..server::Config::default() };
         server.redelivery = Backoff { first_ms: rng.one_of(&[50, 200, 500]), cap_ms: 2_000 };
         server.sweep_ms = rng.one_of(&[500, 3_000]);
+        server.login_ms = rng.one_of(&[2_000, 10_000]);
+        server.untaken_frames = rng.one_of(&[4, 1_024]);
+        server.untaken_frames_max = server.untaken_frames * 4;
         if tight {
             server.window_entries = rng.one_of(&[1, 4, 16]);
             server.tail_entries = rng.one_of(&[1, 4, 32]);
@@ -136,6 +164,9 @@ impl Options {
             refuse,
             load_fails,
             slow_ms,
+            strangers,
+            stalls,
+            repeats,
             server,
             client,
             ..Self::clean(seed)

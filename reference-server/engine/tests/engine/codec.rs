@@ -135,7 +135,7 @@ fn down() -> impl Strategy<Value = Frame> {
     ]
 }
 
-fn with_checksum(mut bytes: Vec<u8>) -> Bytes {
+pub(crate) fn with_checksum(mut bytes: Vec<u8>) -> Bytes {
     if bytes.len() >= HEADER_BYTES {
         let mut crc = crc32fast::Hasher::new();
         crc.update(&bytes[..1]);
@@ -148,6 +148,7 @@ fn with_checksum(mut bytes: Vec<u8>) -> Bytes {
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(200) })]
 
+    /// AV-2-6: one encoding per value, and no bytes that make the codec panic (here and below).
     #[test]
     fn roundtrip(frame in prop_oneof![up(), down()]) {
         let bytes = encoded(&frame);
@@ -156,6 +157,7 @@ proptest! {
         prop_assert_eq!(decode(&bytes), Ok(frame));
     }
 
+    /// AV-2-6
     #[test]
     fn arbitrary_bytes_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
         let _ = decode(&Bytes::from(bytes.clone()));
@@ -169,6 +171,7 @@ proptest! {
         }
     }
 
+    /// AV-2-6
     #[test]
     fn damaged_bodies_never_panic(frame in prop_oneof![up(), down()], at in any::<prop::sample::Index>(), byte in any::<u8>()) {
         let mut bytes = encoded(&frame).to_vec();
@@ -177,6 +180,7 @@ proptest! {
         let _ = decode(&with_checksum(bytes));
     }
 
+    /// AV-2-1
     #[test]
     fn every_flipped_bit_is_noticed(frame in prop_oneof![up(), down()], at in any::<prop::sample::Index>()) {
         let mut bytes = encoded(&frame).to_vec();
@@ -185,6 +189,7 @@ proptest! {
         prop_assert_eq!(decode(&Bytes::from(bytes)), Err(CodecError::Checksum));
     }
 
+    /// AV-2-1
     #[test]
     fn truncated_frames_are_refused(frame in prop_oneof![up(), down()], at in any::<prop::sample::Index>()) {
         let bytes = encoded(&frame);
