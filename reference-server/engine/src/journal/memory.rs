@@ -35,7 +35,8 @@ struct Log {
 #[derive(Clone, Debug, Default)]
 struct Device {
     installation: u64,
-    recent: BTreeMap<MessageId, RecentId>,
+    /// Where the newest ids went. What else is remembered of them follows from the entry.
+    recent: BTreeMap<MessageId, (ConversationId, Seq)>,
 }
 
 impl Memory {
@@ -99,7 +100,7 @@ impl Memory {
         let devices = self.tables.devices.iter().map(|(key, device)| RecoveredDevice {
             key: *key,
             installation: device.installation,
-            recent: device.recent.values().copied().collect(),
+            recent: device.recent.iter().map(|(id, at)| self.tables.recent_id(*id, *at)).collect(),
         });
         Recovered { conversations: conversations.collect(), devices: devices.collect() }
     }
@@ -130,11 +131,15 @@ impl Tables {
         }
     }
 
-    fn append(&mut self, conversation: ConversationId, entry: Entry) {
+    fn recent_id(&self, id: MessageId, (conversation, seq): (ConversationId, Seq)) -> RecentId {
+        let entry = &self.conversations[&conversation].entries[seq as usize - 1];
         let fingerprint = chain::fingerprint(&chain::content(conversation, &entry.body));
-        let recent = RecentId { id: entry.id, conversation, seq: entry.seq, fingerprint };
+        RecentId { id, conversation, seq, fingerprint }
+    }
+
+    fn append(&mut self, conversation: ConversationId, entry: Entry) {
         let author = self.devices.entry(entry.author).or_default();
-        author.recent.insert(entry.id, recent);
+        author.recent.insert(entry.id, (conversation, entry.seq));
         if author.recent.len() > limits::DEDUP_IDS_PER_DEVICE {
             author.recent.pop_first();
         }

@@ -88,18 +88,22 @@ impl Server {
         let author = &mut self.devices[device];
         author.pending -= 1;
         author.dedup.commit(entry.id);
-        let (id, seq, body) = (entry.id, entry.seq, entry.body.clone());
+        let (id, seq) = (entry.id, entry.seq);
+        let change = match &entry.body {
+            Body::Members { added, removed } => Some((added.clone(), removed.clone())),
+            Body::Message { .. } => None,
+        };
         let state = &mut self.conversations[conversation];
         let answer = Frame::Accepted { id, conversation: state.id, seq };
         state.head = seq;
         state.chain = entry.chain;
         self.remember(conversation, entry);
         self.tell(device, &answer);
-        if let Body::Members { added, .. } = &body {
+        if let Some((added, _)) = &change {
             self.apply_joins(conversation, added);
         }
         self.fan_out(conversation);
-        if let Body::Members { removed, added } = &body {
+        if let Some((added, removed)) = &change {
             let state = &mut self.conversations[conversation];
             state.members_count = state.members_count + added.len() - removed.len();
             self.apply_leaves(conversation, removed);
