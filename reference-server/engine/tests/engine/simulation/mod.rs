@@ -22,7 +22,7 @@ fn seeds() {
     let range = std::env::var("AVOUCH_SEEDS").unwrap_or_else(|_| "0..150".to_owned());
     let (from, to) = range.split_once("..").expect("AVOUCH_SEEDS is from..to");
     for seed in from.parse().expect("a number")..to.parse().expect("a number") {
-        let options = if seed % 25 == 7 { Options::long(seed) } else { Options::swarm(seed) };
+        let options = Options::of(seed);
         let outcome = std::panic::catch_unwind(|| drop(run(options.clone())));
         assert!(outcome.is_ok(), "seed {seed} failed; options: {options:#?}");
     }
@@ -42,7 +42,7 @@ fn every_mechanism_is_reached() {
     let mut sum = Vec::<u64>::new();
     let mut names = Vec::new();
     for seed in 1_000..1_060 {
-        let world = run(if seed % 20 == 7 { Options::long(seed) } else { Options::swarm(seed) });
+        let world = run(Options::of(seed));
         let reached = world.mechanisms();
         names = reached.iter().map(|(name, _)| *name).collect();
         sum.resize(reached.len(), 0);
@@ -55,7 +55,7 @@ fn every_mechanism_is_reached() {
 #[test]
 fn the_same_seed_gives_the_same_run() {
     for seed in [3, 77] {
-        let (one, two) = (run(Options::swarm(seed)), run(Options::swarm(seed)));
+        let (one, two) = (run(Options::of(seed)), run(Options::of(seed)));
         assert_eq!(one.trace_digest(), two.trace_digest(), "seed {seed}");
     }
 }

@@ -100,8 +100,13 @@ impl Options {
         }
     }
 
+    /// What a seed is like.
+    pub(crate) fn of(seed: u64) -> Self {
+        if seed % 20 == 7 { Self::long(seed) } else { Self::swarm(seed) }
+    }
+
     /// So many operations of two devices that their oldest leave the dedup window, and come once more.
-    pub(crate) fn long(seed: u64) -> Self {
+    fn long(seed: u64) -> Self {
         let mut options = Self::swarm(seed);
         let calm = Self::clean(seed);
         (options.users, options.devices, options.conversations) = (2, 2, 1);
@@ -112,7 +117,7 @@ impl Options {
         options
     }
 
-    pub(crate) fn swarm(seed: u64) -> Self {
+    fn swarm(seed: u64) -> Self {
         let mut rng = Rng(seed ^ 0x5EED_0000);
         let mut on = |share: u64| if rng.chance(500_000) { rng.below(share) + 1 } else { 0 };
         let (drop, duplicate, corrupt) = (on(200_000), on(200_000), on(50_000));

@@ -7,7 +7,7 @@ mod people;
 mod witness;
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet, BinaryHeap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 
 use avouch_engine::client::{self, Command};
 use avouch_engine::ids::{ConversationId, DeviceId, DeviceKey, Seq, UserId};
@@ -83,7 +83,6 @@ pub(crate) struct World {
     server: Option<Server>,
     epoch: u64,
     journal: Memory,
-    commits: VecDeque<usize>,
     nodes: Vec<Node>,
     conns: BTreeMap<ConnectionId, Conn>,
     conn_next: u64,
@@ -110,7 +109,6 @@ impl World {
             server: Some(Server::new(options.server.clone(), journal::Recovered::default(), options.seed)),
             epoch: 0,
             journal: Memory::default(),
-            commits: VecDeque::new(),
             nodes: Vec::new(),
             conns: BTreeMap::new(),
             conn_next: 0,
@@ -183,17 +181,13 @@ impl World {
         self.run_until(o.chaos_ms * MS);
     }
 
+    /// Nothing is disturbed any more; a connection that is half-open stays so, and heartbeats have to find it.
     pub(crate) fn heal_and_drain(&mut self) {
         self.healed = true;
         if self.server.is_none() {
             self.restart();
         }
         for node in 0..self.nodes.len() {
-            if let Some(connection) = self.nodes[node].connection
-                && self.conns.get(&connection).is_some_and(|conn| conn.blackhole)
-            {
-                // The dead connection stays dead: heartbeats have to find it.
-            }
             if self.nodes[node].closed {
                 self.nodes[node].closed = false;
                 self.command(node, Command::Reconnect);

@@ -69,7 +69,6 @@ impl World {
         let survives = self.rng.below(self.journal.pending() as u64 + 1) as usize;
         self.journal.commit(survives);
         self.journal.lose_tail();
-        self.commits.clear();
         self.epoch += 1;
         self.transmitted.clear();
         let connections: Vec<ConnectionId> = self.conns.keys().copied().collect();
