@@ -131,6 +131,30 @@ fn receipts_reach_every_device_of_a_member() {
     assert!(known.contains(&C) && known.contains(&A) && known.contains(&B), "{known:?}");
 }
 
+/// AV-7-3: a batch is repeated with growing, jittered waits.
+#[test]
+fn receipts_are_repeated_with_growing_waits() {
+    let mut rig = ServerRig::with(|config| (config.sweep_ms, config.silent_ms) = (1_000_000, 1_000_000));
+    let [a, b] = rig.room([A, B]);
+    rig.say(a, &send(2, "text"));
+    rig.say(a, &ack(2));
+    rig.settle_receipts(b);
+    rig.heard(a);
+    rig.say(b, &ack(2));
+    assert_eq!(batches(&rig.heard(a)).len(), 1);
+    let (mut waits, mut last) = (Vec::new(), rig.now_ms);
+    while waits.len() < 6 {
+        rig.pass(1);
+        if !batches(&rig.heard(a)).is_empty() {
+            waits.push(rig.now_ms - last);
+            last = rig.now_ms;
+        }
+    }
+    for (wait, nominal) in waits.iter().zip([500, 1_000, 2_000, 4_000, 8_000, 10_000]) {
+        assert!(*wait >= nominal * 3 / 4 && *wait <= nominal * 5 / 4 + 1, "{waits:?}");
+    }
+}
+
 /// AV-7-3: a conversation of 257 has none; when one leaves, they come.
 #[test]
 fn large_conversations_have_no_receipts() {
