@@ -16,8 +16,9 @@ const PER_PROCESS: u64 = 32;
 /// The limit of this process is too low, and may not be raised that far.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "{runs} live runs at once with up to {devices} devices need {needed} open files, and this process may have {hard}\n\
-     hint: raise the hard limit (`ulimit -Hn {needed}` as root, or `nofile` in limits.conf), or choose smaller scenarios or --jobs 1"
+    "{} with up to {devices} devices each: {needed} open files are needed, and this process may have {hard}\n\
+     hint: raise the hard limit (`ulimit -Hn {needed}` as root, or `nofile` in limits.conf), or choose smaller scenarios or --jobs 1",
+    if *.runs == 1 { "one live run".to_owned() } else { format!("{} live runs at once", .runs) }
 )]
 pub struct TooFew {
     devices: usize,
@@ -56,9 +57,9 @@ mod tests {
         if hard < 1_000_000_000_000 {
             let error = make_room(1_000_000_000_000, 1).unwrap_err();
             assert!(
-                error
-                    .to_string()
-                    .contains(&format!("need 7000000000064 open files, and this process may have {hard}")),
+                error.to_string().contains(&format!(
+                    "7000000000064 open files are needed, and this process may have {hard}"
+                )),
                 "{error}"
             );
         }

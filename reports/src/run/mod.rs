@@ -20,6 +20,8 @@ use crate::verdict::{Judgement, Verdict};
 
 /// Version of the record that this tool writes, and the newest that it reads.
 pub const RUN_VERSION: u64 = 1;
+/// Inconclusive guarantees that are named among a run's reasons: most often they all have one cause, which stands above.
+const INCONCLUSIVE_NAMED_MAX: usize = 3;
 /// Largest `run.json` that is read, in bytes.
 pub const RUN_BYTES_MAX: usize = 64 * 1_024 * 1_024;
 
@@ -218,9 +220,14 @@ impl Run {
             reasons.push(format!("the target failed: {why}"));
         }
         reasons.extend(self.doubts());
-        reasons.extend(
-            of(Verdict::Inconclusive).map(|it| format!("{} is inconclusive: {}", it.guarantee, it.observed)),
-        );
+        let inconclusive = || of(Verdict::Inconclusive);
+        let named = inconclusive().take(INCONCLUSIVE_NAMED_MAX);
+        reasons.extend(named.map(|it| format!("{} is inconclusive: {}", it.guarantee, it.observed)));
+        let others = inconclusive().count().saturating_sub(INCONCLUSIVE_NAMED_MAX);
+        if others > 0 {
+            let guarantees = if others == 1 { "guarantee is" } else { "guarantees are" };
+            reasons.push(format!("{others} more {guarantees} inconclusive"));
+        }
         reasons.extend(
             gates(Verdict::Inconclusive)
                 .map(|gate| format!("gate {} is inconclusive: {}", gate.name(), gate.observed)),
