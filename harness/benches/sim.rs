@@ -157,6 +157,7 @@ fn plan(messages: u64, members: u32) -> Plan {
         actions: (0..messages).map(action).collect(),
         faults: Vec::new(),
         network: Network { profile: "custom".to_owned(), up: shape(), down: shape() },
+        abandoned: Vec::new(),
         phases: Phases {
             setup_ns_max: 10_000_000_000,
             chaos_ns: messages * every_ns,

@@ -94,6 +94,7 @@ async fn play<W: World + 'static>(stage: &Rc<Stage<W>>) -> Result<(), Ended> {
     workload(stage).await;
 
     stage.enter(Phase::Heal);
+    abandon(stage);
     stage.heal.set();
     faults.all_undone().await;
     stage.world.heal_links();
@@ -200,9 +201,19 @@ async fn workload<W: World + 'static>(stage: &Rc<Stage<W>>) {
     stage.sleep_until_or(begun_ns + stage.plan.phases.chaos_ns, &stage.interrupt).await;
 }
 
+/// Some are never healed: nothing reaches them or comes from them any more. They leave by themselves, so that the history
+/// says that they are away and nobody is blamed for what they miss; the server has to find out.
+fn abandon<W: World + 'static>(stage: &Stage<W>) {
+    for &device in &stage.plan.abandoned {
+        stage.world.abandon_link(device);
+        stage.post(device, Letter::Order(Order::GiveUpAll));
+        stage.order_do(device, Do::Disconnect);
+    }
+}
+
 /// Whoever is away comes back; who is there ignores it.
 fn everybody_connects<W: World + 'static>(stage: &Stage<W>) {
-    for number in 0..stage.plan.devices.len() as u32 {
-        stage.order_do(number, Do::Connect);
-    }
+    (0..stage.plan.devices.len() as u32)
+        .filter(|number| stage.is_healed(*number))
+        .for_each(|number| stage.order_do(number, Do::Connect));
 }

@@ -72,6 +72,7 @@ pub struct Link {
     roads: [lane::Road; 2],
     connections: BTreeMap<u64, Connection>,
     connections_made: u64,
+    is_abandoned: bool,
     events: VecDeque<Event>,
 }
 
@@ -87,6 +88,7 @@ impl Link {
             roads,
             connections: BTreeMap::new(),
             connections_made: 0,
+            is_abandoned: false,
             events: VecDeque::new(),
         }
     }
@@ -110,6 +112,13 @@ impl Link {
             }
         }
         self.run(now_ns);
+    }
+
+    /// From now on nothing passes, neither on this device's connections nor on new ones, and nobody is told: a party that
+    /// is never healed. No fault of the plan, so no healing ends it.
+    pub fn abandon(&mut self) {
+        self.is_abandoned = true;
+        self.connections.values_mut().flat_map(|connection| &mut connection.lanes).for_each(lane::Lane::kill);
     }
 
     /// A fault begins or ends. Faults that do not concern this link are ignored; a node fault that ends (or is done)
@@ -149,6 +158,9 @@ impl Link {
         let id = self.connections_made;
         self.connections_made += 1;
         self.connections.insert(id, Connection::new(now_ns));
+        if self.is_abandoned {
+            self.abandon();
+        }
         for way in WAYS {
             if let Some(rule) = self.rules.active_on(way, |verb| matches!(verb, LinkVerb::HalfOpen)) {
                 self.connection(id).lane(way).kill();
@@ -170,11 +182,12 @@ impl Link {
         let frame = self.ordinals.count(way, &piece);
         let triggers = self.rules.count_triggers(way, piece.kind);
         let mut this_frame_only = Vec::new();
-        let passing = Passing { now_ns, id, frame };
+        let passing = Passing { now_ns, id, frame, is_clipped: false };
         for &rule in &triggers {
             self.trigger(passing, rule, Edge::Before, &mut this_frame_only);
         }
         let (piece, byte_cut) = self.clip(id, way, piece);
+        let passing = Passing { is_clipped: byte_cut.is_some(), ..passing };
         let fate = if byte_cut.is_some() {
             Fate::default()
         } else {

@@ -12,7 +12,7 @@ use avouch_engine::client::Config;
 use avouch_reports::history::Header;
 use avouch_reports::run::{End, Run, RunFacts};
 use avouch_scenarios::keyed::{self, Purpose};
-use avouch_scenarios::plan::{ClientVerb, Expect, Fault, Plan, PlannedFault, When};
+use avouch_scenarios::plan::{ClientVerb, Fault, Plan, PlannedFault, When};
 use avouch_server::config::Settings;
 
 use crate::adapter::Adapter;
@@ -20,8 +20,10 @@ use crate::adapter::reference::{self, Identity, Reference};
 use crate::check::Options;
 use crate::conductor::{Ended, Installer, conduct};
 use crate::interrupt::Interrupt;
+use crate::panics;
 use crate::payload;
 use crate::session::{Brief, Earlier, Session, SessionError};
+use crate::world::explore::explore;
 use crate::world::sim::simulate;
 
 /// Stack of a run's thread. Bytes.
@@ -44,6 +46,8 @@ const CLIENT: Purpose = Purpose::named("client");
 pub enum World {
     /// Simulated.
     Sim,
+    /// The engines on an event heap.
+    Explore,
     /// Real processes.
     Live,
 }
@@ -53,6 +57,7 @@ impl World {
     pub fn name(self) -> &'static str {
         match self {
             Self::Sim => "sim",
+            Self::Explore => "explore",
             Self::Live => "live",
         }
     }
@@ -88,7 +93,7 @@ pub fn read_bounded(path: &Path, bytes_max: usize) -> io::Result<String> {
 /// Why a plan makes no sense in a world: it has faults, and this world can carry out none of them.
 pub fn why_not(plan: &Plan, world: World) -> Option<&'static str> {
     let lacking = |fault: &PlannedFault| match world {
-        World::Sim => None,
+        World::Sim | World::Explore => None,
         World::Live => crate::world::live::lacks(&fault.fault),
     };
     let first = lacking(plan.faults.first()?)?;
@@ -184,6 +189,7 @@ fn perform(task: Task, interrupt: Interrupt) -> Performed {
     let earlier = session.earlier().clone();
     let ended = match world {
         World::Sim => in_simulation(&plan, &session, interrupt),
+        World::Explore => explored(&plan, &session, interrupt),
         World::Live => crate::world::live::perform(&plan, &session, interrupt),
     };
     match session.close(&ended) {
@@ -219,9 +225,33 @@ fn in_simulation(plan: &Rc<Plan>, session: &Session, interrupt: Interrupt) -> En
     ended.unwrap_or_else(|error| Ended::TargetDied(error.to_string()))
 }
 
+fn explored(plan: &Rc<Plan>, session: &Session, interrupt: Interrupt) -> Ended {
+    let recorder = session.recorder();
+    let ended = panics::caught(|| {
+        let (plan, recorder) = (plan.clone(), recorder);
+        explore(&plan.clone(), &recorder.clone(), move |world| {
+            let installer = installer(plan.clone());
+            conduct(plan, world, installer, recorder, Some(interrupt))
+        })
+    });
+    match ended {
+        Ok(ended) => ended.unwrap_or_else(|error| Ended::TargetDied(error.to_string())),
+        Err(panic) => Ended::TargetDied(format!("it panicked: {panic}")),
+    }
+}
+
+/// How the reference server's promises are to be read in a run of a plan.
+pub fn check_options(plan: &Plan) -> Options {
+    Options {
+        recovers_within_ns: plan.expect.recovers_within_ns,
+        receipt_members_max: avouch_engine::limits::RECEIPT_MEMBERS_MAX as u32,
+        planned_faults: plan.faults.iter().map(|fault| fault.id).collect(),
+        ..Options::reference()
+    }
+}
+
 fn brief(task: Task) -> Brief {
     let claims = reference_claims();
-    let Expect { guarantees, recovers_within_ns, .. } = &task.plan.expect;
     let header = Header {
         tool: concat!("avouch ", env!("CARGO_PKG_VERSION")).to_owned(),
         scenario: task.plan.scenario.clone(),
@@ -229,16 +259,12 @@ fn brief(task: Task) -> Brief {
         world: task.world.name().to_owned(),
         target: "reference".to_owned(),
         claims,
-        expected: guarantees.clone(),
+        expected: task.plan.expect.guarantees.clone(),
         repeat: task.repeat,
         started: None,
         notes: Vec::new(),
     };
-    let options = Options {
-        recovers_within_ns: *recovers_within_ns,
-        receipt_members_max: avouch_engine::limits::RECEIPT_MEMBERS_MAX as u32,
-        ..Options::reference()
-    };
+    let options = check_options(&task.plan);
     Brief { plan: Rc::new(task.plan), header, options, folder: task.folder }
 }
 

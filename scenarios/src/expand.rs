@@ -62,6 +62,7 @@ impl Scenario {
             actions,
             faults,
             network: self.network_plan(),
+            abandoned: Vec::new(),
             phases: Phases {
                 setup_ns_max: self.phases.setup.0,
                 chaos_ns: self.workload.duration.0,

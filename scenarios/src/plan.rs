@@ -1,5 +1,4 @@
-//! A plan: a scenario with every random choice made. The same scenario and seed give the same plan;
-//! the same plan means the same in every world.
+//! A plan: every random choice is made. The same scenario and seed give the same plan, the same in every world.
 //!
 //! Times are nanoseconds since the chaos phase began, unless a name says otherwise.
 
@@ -30,6 +29,9 @@ pub struct Plan {
     pub faults: Vec<PlannedFault>,
     /// What every link is like when nothing is wrong.
     pub network: Network,
+    /// Devices that nobody heals, rising: when the chaos ends, nothing passes their links any more, and the others are to go on.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub abandoned: Vec<u32>,
     /// Limits of the phases.
     pub phases: Phases,
     /// What is demanded.
@@ -205,8 +207,7 @@ pub enum When {
     OnFrame(FrameTrigger),
 }
 
-/// Picks one frame. A link fault is triggered on each watched link by itself; a node or client fault by the first
-/// watched link on which the frame passes, and once.
+/// Picks one frame: for a link fault on each watched link by itself, for any other fault on the first that it passes.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct FrameTrigger {
     /// Client ends of the links that are watched (device numbers).
@@ -332,7 +333,6 @@ pub enum CutHow {
 
 /// Stands for whichever node leads when the fault begins; node 0 where there is only one.
 pub const LEADER: u32 = u32::MAX;
-
 /// In a set of nodes (see [`NodeVerb::Isolate`]): the clients.
 pub const CLIENTS_BIT: u64 = 1 << 63;
 

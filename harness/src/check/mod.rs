@@ -126,6 +126,11 @@ impl Judge {
         }
     }
 
+    /// Planned faults of which nothing shows so far that they took effect.
+    pub fn unfired(&self) -> Vec<u32> {
+        self.index.run.unfired(&self.index.options)
+    }
+
     /// Concludes: one judgement per guarantee, in the order of the registry. The timelines of the findings hold at most
     /// the event that showed them, until [`explain`] is called.
     pub fn finish(mut self) -> Vec<Judgement> {

@@ -18,7 +18,8 @@ const FINAL_READS_MAX: usize = 64;
 /// The final reads are given up after this. Nanoseconds.
 const FINAL_READS_NS_MAX: u64 = 20_000_000_000;
 
-/// Waits until every device has caught up and nothing moves any more, or the limit.
+/// Waits until every device has caught up and nothing moves any more, or the limit: counted from the heal; where some
+/// are never healed, from the last progress, because how long the server is busy with them is not in the plan.
 pub(super) async fn drain<W: World + 'static>(stage: &Stage<W>) {
     let limit_ns = stage.now_ns() + stage.plan.phases.drain_ns_max;
     let mut moved = u64::MAX;
@@ -34,6 +35,11 @@ pub(super) async fn drain<W: World + 'static>(stage: &Stage<W>) {
         if missing.is_none() && now_ns - still_since_ns >= SETTLED_NS {
             break None;
         }
+        let limit_ns = if stage.plan.abandoned.is_empty() {
+            limit_ns
+        } else {
+            still_since_ns + stage.plan.phases.drain_ns_max
+        };
         if now_ns >= limit_ns || stage.is_over() {
             break missing.or_else(|| Some("it was still moving".to_owned()));
         }
@@ -54,7 +60,7 @@ pub(super) async fn drain<W: World + 'static>(stage: &Stage<W>) {
 /// What is still owed, in words; `None` = nothing that anybody knows of.
 fn missing<W: World>(stage: &Stage<W>) -> Option<String> {
     let progress = stage.recorder.progress();
-    for (number, device) in &progress.devices {
+    for (number, device) in progress.devices.iter().filter(|(number, _)| stage.is_healed(**number)) {
         let name = &stage.plan.devices[*number as usize].name;
         if !device.connected {
             return Some(format!("{name} has no session"));
@@ -72,7 +78,7 @@ fn missing<W: World>(stage: &Stage<W>) -> Option<String> {
             }
         }
     }
-    let busy = stage.devices_where(|_, handle| !handle.is_idle());
+    let busy = stage.devices_where(|number, handle| stage.is_healed(number) && !handle.is_idle());
     busy.first().map(|number| {
         format!("{} devices are not idle ({}, …)", busy.len(), stage.plan.devices[*number as usize].name)
     })
@@ -95,7 +101,7 @@ pub(super) async fn read_everything<W: World + 'static>(stage: &Stage<W>) {
             mine.filter(move |(_, device)| device.user == *user).map(|(device, _)| device as u32)
         });
         for device in devices.take(READERS_PER_CONVERSATION_MAX) {
-            if reads < FINAL_READS_MAX {
+            if reads < FINAL_READS_MAX && stage.is_healed(device) {
                 reads += 1;
                 stage.order_do(device, Do::ReadHistory { conversation: number as u32 });
             }
@@ -104,8 +110,8 @@ pub(super) async fn read_everything<W: World + 'static>(stage: &Stage<W>) {
     let limit_ns = stage.now_ns() + FINAL_READS_NS_MAX;
     loop {
         stage.sleep_ns(LOOK_NS).await;
-        let busy = !stage.devices_where(|_, handle| !handle.is_idle()).is_empty();
-        if !busy || stage.now_ns() >= limit_ns || stage.is_over() {
+        let busy = stage.devices_where(|number, handle| stage.is_healed(number) && !handle.is_idle());
+        if busy.is_empty() || stage.now_ns() >= limit_ns || stage.is_over() {
             return;
         }
     }

@@ -141,6 +141,11 @@ impl<W: World> Stage<W> {
         }
     }
 
+    /// Whether a device is among those that the heal helps.
+    pub fn is_healed(&self, device: u32) -> bool {
+        self.plan.abandoned.binary_search(&device).is_err()
+    }
+
     /// Hands a letter to a device.
     pub fn post(&self, device: u32, letter: Letter) {
         if let Some(handle) = self.devices.borrow().get(device as usize) {

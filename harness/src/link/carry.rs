@@ -54,7 +54,7 @@ impl Link {
         edge: Edge,
         this_frame_only: &mut Vec<usize>,
     ) {
-        let Passing { now_ns, id, frame } = passing;
+        let Passing { now_ns, id, frame, .. } = passing;
         let Some((nth, own_edge)) = self.rules.trigger(rule).map(|trigger| (trigger.nth, trigger.edge))
         else {
             return;
@@ -90,7 +90,7 @@ impl Link {
 
     /// Sends a frame into its fate.
     pub(super) fn pass(&mut self, passing: Passing, piece: Piece, fate: Fate) {
-        let Passing { now_ns, id, frame } = passing;
+        let Passing { now_ns, id, frame, .. } = passing;
         if let Some((rule, how)) = fate.cut_before {
             self.queue_cut(now_ns, id, frame.way, (rule, how, self.rules.ordinal(rule, &frame)));
             return;
@@ -200,7 +200,7 @@ impl Link {
 
     /// Sends bytes over the road and into the queue.
     fn enqueue(&mut self, passing: Passing, bytes: Bytes, added_ns: u64, slice_bytes: Option<u32>) {
-        let Passing { now_ns, id, frame } = passing;
+        let Passing { now_ns, id, frame, .. } = passing;
         let (seed, device) = self.rules.identity();
         let limit = self.rules.rate_limit(frame.way);
         let road = &mut self.roads[frame.way.index()];
@@ -214,13 +214,14 @@ impl Link {
         let mut rest = bytes;
         while !rest.is_empty() {
             let slice = rest.split_to(slice_bytes.min(rest.len()));
-            lane.push_at(due_ns, due_without_faults_ns, What::Bytes(slice));
+            let is_last = rest.is_empty() && !passing.is_clipped;
+            lane.push_at(due_ns, due_without_faults_ns, What::Bytes(slice, is_last));
         }
     }
 
     /// A frame passed: held frames before it were overtaken once more, and those that were often enough follow (and overtake in turn).
     fn overtake(&mut self, passing: Passing) {
-        let Passing { now_ns, id, frame } = passing;
+        let Passing { now_ns, id, frame, .. } = passing;
         let lane = self.connection(id.0).lane(frame.way);
         if frame.class != Class::Data || lane.held.is_empty() {
             return;
@@ -241,7 +242,7 @@ impl Link {
     ) -> bool {
         let lane = self.connections.get_mut(&id.0).map(|connection| connection.lane(way));
         let Some(held) = lane.and_then(|lane| lane.release(picks)) else { return false };
-        let passing = Passing { now_ns, id, frame: held.frame };
+        let passing = Passing { now_ns, id, frame: held.frame, is_clipped: false };
         self.enqueue(passing, held.piece.bytes, 0, None);
         self.overtake(passing);
         true
@@ -266,7 +267,9 @@ impl Link {
     fn perform(&mut self, now_ns: u64, id: ConnectionId, way: Way, what: What) {
         let connection = self.connection(id.0);
         match what {
-            What::Bytes(bytes) => connection.effects.push_back(Effect::Forward { way, bytes }),
+            What::Bytes(bytes, is_last) => {
+                connection.effects.push_back(Effect::Forward { way, bytes, is_last });
+            }
             What::End => {
                 connection.lane(way).kill();
                 connection.effects.push_back(Effect::End { way });

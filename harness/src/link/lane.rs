@@ -14,6 +14,8 @@ pub(super) struct Passing {
     pub(super) now_ns: u64,
     pub(super) id: ConnectionId,
     pub(super) frame: Frame,
+    /// The rest of it was cut off.
+    pub(super) is_clipped: bool,
 }
 
 /// One connection.
@@ -95,8 +97,8 @@ pub(super) struct Item {
 /// What can be on the way.
 #[derive(Debug)]
 pub(super) enum What {
-    /// Bytes, in one write each.
-    Bytes(Bytes),
+    /// Bytes, in one write each; and whether their piece ends with them.
+    Bytes(Bytes, bool),
     /// The sender will send no more.
     End,
     /// The sender is gone.
@@ -161,7 +163,7 @@ impl Lane {
 
     /// Queues something, behind everything else.
     pub(super) fn push_at(&mut self, due_ns: u64, due_without_faults_ns: u64, what: What) {
-        if let What::Bytes(bytes) = &what {
+        if let What::Bytes(bytes, _) = &what {
             self.queued_bytes += bytes.len();
         }
         let due_ns = due_ns.max(self.last_due_ns);
@@ -181,7 +183,7 @@ impl Lane {
             return None;
         }
         let item = self.queue.pop_front()?;
-        if let What::Bytes(bytes) = &item.what {
+        if let What::Bytes(bytes, _) = &item.what {
             self.queued_bytes -= bytes.len();
         }
         Some(item.what)

@@ -78,6 +78,9 @@ pub enum Effect {
         way: Way,
         /// What, in one write.
         bytes: Bytes,
+        /// Whether the piece that it belongs to ends with it: it was not sliced, or this is the last slice. A piece that
+        /// was cut off has no last slice.
+        is_last: bool,
     },
     /// Tell the end that the way leads to that the stream is over, after what was forwarded.
     End {

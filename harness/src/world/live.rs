@@ -265,6 +265,10 @@ impl World for LiveWorld {
         self.proxy.heal();
     }
 
+    fn abandon_link(&self, device: u32) {
+        self.proxy.abandon(device);
+    }
+
     async fn order(&self, node: u32, order: NodeOrder) -> Result<String, OrderError> {
         if node != 0 {
             return Err(OrderError::NotHere(format!("there is no n{} in this world", node + 1)));

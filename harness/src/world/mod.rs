@@ -1,11 +1,15 @@
 //! The seam to a world: where nodes, links and clocks are. The conductor knows no more of it than this.
 
 pub mod descriptors;
+pub mod explore;
 pub mod live;
+mod machine;
 pub mod news;
 pub mod process;
 pub mod proxy;
 pub mod sim;
+#[cfg(test)]
+mod tests;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -86,6 +90,8 @@ pub trait World {
     fn set_link_fault(&self, fault: u32, device: u32, active: bool);
     /// Ends every link fault, also one that nobody ended.
     fn heal_links(&self);
+    /// Parts a device from the server for good: see [`crate::link::Link::abandon`].
+    fn abandon_link(&self, device: u32);
     /// Carries out an order on a node; the answer is the evidence, in words.
     async fn order(&self, node: u32, order: NodeOrder) -> Result<String, OrderError>;
     /// The next frame trigger of a planned node fault.

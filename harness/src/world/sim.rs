@@ -21,6 +21,7 @@ use std::time::{Duration, UNIX_EPOCH};
 use avouch_scenarios::plan::Plan;
 use tokio::sync::{mpsc, oneshot};
 
+use super::machine::EPOCH_S;
 use super::{LocalTask, NodeOrder, OrderError, Triggered, World};
 use crate::client::{Clock, Shell};
 use crate::device::Device;
@@ -40,8 +41,6 @@ const DEVICE_HOSTS_MAX: usize = 6;
 const TCP_SEGMENTS: usize = 65_536;
 /// The simulated run ends at the latest then, on its own clock.
 const SIMULATED_MAX: Duration = Duration::from_secs(24 * 3_600);
-/// What the simulated wall clock shows at the beginning, seconds since the Unix epoch.
-const EPOCH_S: u64 = 1_767_225_600;
 
 /// Why a simulation did not come to its end.
 #[derive(Debug, thiserror::Error)]
@@ -218,6 +217,10 @@ impl World for SimWorld {
 
     fn heal_links(&self) {
         self.links.heal();
+    }
+
+    fn abandon_link(&self, device: u32) {
+        self.links.abandon(device);
     }
 
     async fn order(&self, number: u32, order: NodeOrder) -> Result<String, OrderError> {

@@ -57,7 +57,7 @@ fn words_that_there_are_not() {
     );
     check(
         &["run", "--world", "real"],
-        "error: invalid value 'real' for '--world <WORLD>'\n  [possible values: sim, live]\n\n\
+        "error: invalid value 'real' for '--world <WORLD>'\n  [possible values: sim, explore, live]\n\n\
          For more information, try '--help'.",
     );
 }

@@ -25,7 +25,7 @@ pub struct Conversation(pub u32);
 pub struct Message(pub u64);
 
 /// One line.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Hash)]
 pub struct Event {
     /// Nanoseconds since the run began, on one monotonic clock; never falls from line to line.
     pub at_ns: u64,
@@ -34,7 +34,7 @@ pub struct Event {
 }
 
 /// How a session began.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum SessionKind {
     /// The server says that it kept nothing of this device.
     New,
@@ -43,7 +43,7 @@ pub enum SessionKind {
 }
 
 /// Ack ladder: how far a message is known to have come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Rung {
     /// 0: bytes were handed to the socket.
     Written,
@@ -64,7 +64,7 @@ pub enum Rung {
 }
 
 /// One message as a page of history shows it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct PageItem {
     /// The server's position, where the protocol has one.
     pub seq: Option<u64>,
@@ -75,7 +75,7 @@ pub struct PageItem {
 }
 
 /// What can happen. All ids are declared before use.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Hash)]
 pub enum What {
     /// Declares a device.
     Device {
@@ -383,7 +383,7 @@ pub enum What {
 }
 
 /// What a receipt tells.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ReceiptKind {
     /// It is on the device.
     Delivered,
@@ -392,7 +392,7 @@ pub enum ReceiptKind {
 }
 
 /// Where a run is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Phase {
     /// Logins, conversations; no faults.

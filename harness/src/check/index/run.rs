@@ -139,6 +139,12 @@ impl Run {
         over && self.down.values().all(|down| !down)
     }
 
+    /// Planned faults that never began, or of which nothing shows that they took effect.
+    pub(crate) fn unfired(&self, options: &Options) -> Vec<u32> {
+        let shown = |id: &u32| self.faults.get(id).is_some_and(|fault| fault.evident || fault.skipped);
+        options.planned_faults.iter().filter(|id| !shown(id)).copied().collect()
+    }
+
     /// Why a clean result of this run proves nothing; empty = it does prove something.
     pub(crate) fn invalid(&self, options: &Options) -> Vec<String> {
         let mut reasons = Vec::new();

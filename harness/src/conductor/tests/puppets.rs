@@ -152,6 +152,7 @@ fn plan(faults: Vec<PlannedFault>) -> Plan {
         actions: vec![action(1, 2), action(2, 4), action(3, 8)],
         faults,
         network: Network { profile: "custom".to_owned(), up: shape(), down: shape() },
+        abandoned: Vec::new(),
         phases: Phases {
             setup_ns_max: 10 * SECOND_NS,
             chaos_ns: 10 * SECOND_NS,
@@ -220,6 +221,10 @@ impl World for Puppet {
 
     fn heal_links(&self) {
         self.note("heal links".to_owned());
+    }
+
+    fn abandon_link(&self, device: u32) {
+        self.note(format!("abandon link of {device}"));
     }
 
     async fn order(&self, _node: u32, order: NodeOrder) -> Result<String, OrderError> {

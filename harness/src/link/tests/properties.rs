@@ -160,7 +160,7 @@ fn drain(link: &mut Link, ids: &[ConnectionId], now_ns: u64, outcome: &mut Outco
     }
     for (at, &id) in ids.iter().enumerate() {
         while let Some(effect) = link.poll_effect(id) {
-            if let Effect::Forward { way, bytes } = effect {
+            if let Effect::Forward { way, bytes, .. } = effect {
                 outcome.flows[at].got[way.index()].extend(&bytes);
                 outcome.times.push(now_ns);
             }

@@ -77,6 +77,12 @@ impl Line {
         self.wake();
     }
 
+    /// See [`Link::abandon`].
+    pub fn abandon(&self) {
+        self.with(|link, _| link.abandon());
+        self.wake();
+    }
+
     /// Connections that are carried now.
     pub fn connections(&self) -> usize {
         self.lock().pumps.len()

@@ -111,6 +111,13 @@ impl Proxy {
         }
     }
 
+    /// Nothing passes on the link of one device any more.
+    pub fn abandon(&self, device: u32) {
+        if let Some((_, line)) = self.lines.get(&device) {
+            line.abandon();
+        }
+    }
+
     /// Every fault ends.
     pub fn heal(&self) {
         self.lines().for_each(|line| line.heal());

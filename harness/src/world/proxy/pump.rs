@@ -87,8 +87,8 @@ pub async fn pump<C: Transport, S: Transport>(
             let mut is_reset = false;
             while let Some(effect) = link.poll_effect(id) {
                 match effect {
-                    Effect::Forward { way: Way::Up, bytes } => server.outbox.push(bytes),
-                    Effect::Forward { way: Way::Down, bytes } => client.outbox.push(bytes),
+                    Effect::Forward { way: Way::Up, bytes, .. } => server.outbox.push(bytes),
+                    Effect::Forward { way: Way::Down, bytes, .. } => client.outbox.push(bytes),
                     Effect::End { way: Way::Up } => server.outbox.is_ending = true,
                     Effect::End { way: Way::Down } => client.outbox.is_ending = true,
                     Effect::Reset => is_reset = true,

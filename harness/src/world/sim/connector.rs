@@ -52,6 +52,12 @@ impl Links {
         self.lines.iter().for_each(|line| line.heal());
     }
 
+    pub(super) fn abandon(&self, device: u32) {
+        if let Some(line) = self.lines.get(device as usize) {
+            line.abandon();
+        }
+    }
+
     pub(super) async fn triggered(&self) -> Triggered {
         self.news.triggered().await
     }
