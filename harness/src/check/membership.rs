@@ -6,17 +6,24 @@
 //! is unknown, and the time in which one may have taken effect, excuse. The other half (members at commit time get it)
 //! is no-loss; somebody who never belonged is a matter of isolation.
 //!
+//! A page of history counts as a reception where joiners see nothing of the past and m came before the joining.
+//!
 //! Not seen: what a removed user fetches as a page.
-//! Memory: none of its own. Work at the end: one look per reception in conversations that changed.
+//! Memory: 8 bytes per message that a page showed to somebody who did not surely belong, at most [`PAGED_MAX`] of them.
+//! Work at the end: one look per reception in conversations that changed.
 
-use avouch_reports::history::{Event, Message};
+use std::collections::BTreeSet;
 
-use super::Checker;
+use avouch_reports::history::{Event, Message, What};
+
 use super::findings::{Findings, Outcome, Place, Ruling};
 use super::index::members::Belongs;
-use super::index::state::Lane;
 use super::index::{Index, Seen};
 use super::options::JoinerSees;
+use super::{Checker, interest};
+
+/// Messages on pages of people who did not surely belong; more are not judged.
+const PAGED_MAX: usize = 65_536;
 
 /// See the module's header.
 #[derive(Default)]
@@ -24,21 +31,31 @@ pub(crate) struct Membership {
     findings: Findings,
     judged: u64,
     unsure: u64,
+    /// (lane, slot) of messages that a page showed, until it is known who belonged.
+    paged: BTreeSet<(u32, u32)>,
 }
 
 impl Checker for Membership {
     fn interest(&self) -> u16 {
-        0
+        interest::AT
     }
 
-    fn observe(&mut self, _: &Event, _: &Seen, _: &Index) {}
+    fn observe(&mut self, event: &Event, seen: &Seen, index: &Index) {
+        let (Seen::At { lane }, What::Page { items, .. }) = (seen, &event.what) else { return };
+        let device = index.device_of_lane(*lane);
+        for slot in items.iter().filter_map(|item| index.slot(item.message?)) {
+            if self.paged.len() < PAGED_MAX && index.belongs(device, slot) != Belongs::Yes {
+                self.paged.insert((*lane, slot));
+            }
+        }
+    }
 
     fn finish(mut self: Box<Self>, index: &Index) -> Vec<Ruling> {
         let mut changed = 0u64;
         for conversation in index.conversations.iter().filter(|c| c.members.changed) {
             changed += 1;
             for &lane in &conversation.lanes {
-                self.lane(index, &index.lanes[lane as usize], &conversation.slots);
+                self.lane(index, lane, &conversation.slots);
             }
         }
         let outcome = match changed {
@@ -53,17 +70,19 @@ impl Checker for Membership {
 }
 
 impl Membership {
-    fn lane(&mut self, index: &Index, lane: &Lane, slots: &[u32]) {
+    fn lane(&mut self, index: &Index, lane_at: u32, slots: &[u32]) {
+        let lane = &index.lanes[lane_at as usize];
         let device = &index.devices[lane.device as usize];
         for (ordinal, &slot) in slots.iter().enumerate() {
             let ordinal = ordinal as u32;
             let has = lane.delivered.contains(ordinal)
                 || lane.earlier.as_ref().is_some_and(|e| e.contains(ordinal));
-            if !has || index.sender(slot).device == lane.device || !lane.member_ever {
+            let paged = !has && self.paged.contains(&(lane_at, slot));
+            if !(has || paged) || index.sender(slot).device == lane.device || !lane.member_ever {
                 continue;
             }
             let when = match index.belongs(device, slot) {
-                Belongs::NoLonger => "was no longer a member",
+                Belongs::NoLonger if has => "was no longer a member",
                 Belongs::NotYet if index.options.joiner_sees == JoinerSees::FromJoin => {
                     "was not yet a member"
                 }
@@ -84,7 +103,8 @@ impl Membership {
             };
             self.findings.add("misdelivered", place, None, || {
                 let expected = "a message reaches those who belong when it is committed".to_owned();
-                (expected, format!("m{} reached d{}, whose user {when}", message.id, device.id.0))
+                let how = if has { "reached" } else { "stood on a page of" };
+                (expected, format!("m{} {how} d{}, whose user {when}", message.id, device.id.0))
             });
         }
     }

@@ -6,11 +6,12 @@
 //! - read-your-writes (session guarantee, Terry et al.): m was sent by d and `Accepted(m)` came before t;
 //! - monotonic-reads (the same): d had received m, or seen it on a page, before it asked;
 //! - history-agrees (Jepsen: "unseen", "divergent"): after `Drained`, `Accepted(m)` came before t; and always: no two pages or
-//!   deliveries show different messages at one position. Without positions: complete pages that devices of uninterrupted
+//!   deliveries show different messages at one position, and a page shows each position once, and none at or before the one
+//!   that it was asked to come after. Without positions: complete pages that devices of uninterrupted
 //!   members asked for from the start, after `Drained`, show the same set.
 //!
-//! Not seen: what a page leaves out before its first item (it may begin where its reader joined).
-//! Memory: 48 bytes per open request, 24 per device and conversation. Work: one look per position that a page skips, at most
+//! Not seen: what a page leaves out before its first item (it may begin where its reader joined), unless it goes on where the
+//! page before it ended. Memory: 16 bytes per device and conversation that read; 48 bytes per open request, 24 per device and conversation. Work: one look per position that a page skips, at most
 //! [`SKIPPED_MAX`] per page.
 
 use std::collections::BTreeMap;
@@ -47,6 +48,8 @@ pub(crate) struct Reads {
     monotonic: Findings,
     agrees: Findings,
     open: FxHashMap<(u32, u64), Request>,
+    /// By lane: the last position of its last page.
+    ended: FxHashMap<u32, u64>,
     /// By lane: greatest position delivered or seen on a page.
     seen: Vec<u64>,
     /// Without positions, by conversation: the first whole history seen after the drain.
@@ -163,8 +166,18 @@ impl Reads {
             return;
         }
         shown.sort_unstable();
+        let goes_on = asked.after > 0 && self.ended.get(&lane) == Some(&asked.after);
+        self.ended.extend(shown.last().map(|last| (lane, *last)));
+        let twice = shown.windows(2).find(|pair| pair[0] == pair[1]).map(|pair| pair[0]);
+        if let Some(seq) = twice.or(shown.first().copied().filter(|first| *first <= asked.after)) {
+            self.agrees.add("duplicate", place(event, None), Some(event), || {
+                let expected = format!("each position after {} once", asked.after);
+                (expected, format!("the page shows position {seq} again"))
+            });
+        }
         let mut looked = 0;
-        let mut before = shown.first().map_or(asked.after, |first| first - 1);
+        let begin = shown.first().map(|first| first - 1).filter(|_| !goes_on);
+        let mut before = begin.unwrap_or(asked.after);
         let end = if complete { conversation.head + 1 } else { 0 };
         for &next in shown.iter().chain((end > 0).then_some(&end)) {
             for seq in before + 1..next {

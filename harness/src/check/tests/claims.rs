@@ -93,6 +93,19 @@ fn final_reads() {
 }
 
 #[test]
+fn pages_that_do_not_go_on_where_the_page_before_ended() {
+    let end = reference().talk(1, 1, 1, &[2, 3]).talk(2, 2, 2, &[1, 3]).talk(1, 3, 3, &[2, 3]).end();
+    let first = end.clone().ask(3, 1, 0).page(3, 1, &[(1, 1)], false);
+    let pages = |second: &[(u64, u64)]| first.clone().ask(3, 1, 1).page(3, 1, second, true);
+    passes(&pages(&[(2, 2), (3, 3)]), &["history-agrees", "monotonic-reads"]);
+    check(&pages(&[(1, 1), (2, 2), (3, 3)]), &["history-agrees"]);
+    check(&pages(&[(2, 2), (2, 2), (3, 3)]), &["history-agrees"]);
+    check(&pages(&[(3, 3)]), &["history-agrees", "monotonic-reads"]);
+    // A page that goes on from no other may begin where there is something for its reader.
+    check(&end.ask(3, 1, 1).page(3, 1, &[(3, 3)], true), &[]);
+}
+
+#[test]
 fn receipts_that_are_true() {
     let h = reference().talk(1, 1, 1, &[2, 3]).ack(2, 1).receipt(1, 2, Delivered, 1);
     passes(&h.clone().end(), &["receipts-truthful"]);
@@ -180,6 +193,16 @@ fn joined_members() {
     let past = h.del(4, 1, 1).talk(1, 3, 3, &[2, 3, 4]).end();
     check(&past, &["membership-boundary"]);
     check(&past.with(|o| o.joiner_sees = JoinerSees::Anything), &[]);
+    // The past on a page, asked for before or after it is known who belongs.
+    let h = reference().device(4, 4).anew(4).talk(1, 1, 1, &[2, 3]);
+    let early = h.clone().ask(4, 1, 0).page(4, 1, &[(1, 1)], true);
+    let joined = |h: History| h.change(1, 90, &[4], &[]).acc(90, 2).changed(4, 2, &[4], &[]);
+    check(&joined(early).end(), &["membership-boundary"]);
+    let late = joined(h).talk(1, 3, 3, &[2, 3, 4]).ask(4, 1, 0);
+    let read = |items: &[(u64, u64)]| late.clone().page(4, 1, items, true).end();
+    check(&read(&[(1, 1), (3, 3)]), &["membership-boundary"]);
+    check(&read(&[(1, 1), (3, 3)]).with(|o| o.joiner_sees = JoinerSees::Anything), &[]);
+    passes(&read(&[(3, 3)]), &["membership-boundary"]);
 }
 
 #[test]
