@@ -165,6 +165,7 @@ fn plan(messages: u64, members: u32) -> Plan {
             give_up_ns: None,
         },
         expect: Expect::default(),
+        defects: Vec::new(),
     }
 }
 

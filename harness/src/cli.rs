@@ -39,7 +39,7 @@ enum Command {
     Check(check::Args),
     /// Render a stored run again.
     Report(report::Args),
-    /// Show what there is: guarantees, faults, scenarios, targets, profiles.
+    /// Show what there is: guarantees, faults, profiles, planted defects, exit codes.
     List(list::Args),
     /// Print a JSON Schema: of scenario files (for editors) or of results.
     Schema(schema::Args),

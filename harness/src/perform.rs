@@ -136,6 +136,9 @@ pub fn server_settings_text(plan: &Plan) -> String {
         let value = if is_plain { value.clone() } else { format!("{value:?}") };
         let _ = writeln!(text, "{key} = {value}");
     }
+    if !plan.defects.is_empty() {
+        let _ = writeln!(text, "defect = {:?}", plan.defects);
+    }
     text
 }
 
@@ -262,7 +265,7 @@ fn brief(task: Task) -> Brief {
         expected: task.plan.expect.guarantees.clone(),
         repeat: task.repeat,
         started: None,
-        notes: Vec::new(),
+        notes: task.plan.defects.iter().map(|name| format!("planted defect: {name}")).collect(),
     };
     let options = check_options(&task.plan);
     Brief { plan: Rc::new(task.plan), header, options, folder: task.folder }
@@ -286,6 +289,7 @@ fn takes_time(plan: &Plan, device: u32) -> bool {
 
 /// Devices that speak the reference protocol.
 pub fn installer(plan: Rc<Plan>) -> Installer {
+    let defects = server_config(&plan).defects;
     Rc::new(move |device| {
         let plan = plan.clone();
         Box::new(move |installation| -> Box<dyn Adapter> {
@@ -297,7 +301,7 @@ pub fn installer(plan: Rc<Plan>) -> Installer {
             let first_id = u64::from(installation) << INSTALLATION_BITS;
             let identity = Identity { user: planned.user, device, token, salt, seed, first_id };
             let consume_window = takes_time(&plan, device).then_some(CONSUME_WINDOW);
-            Box::new(Reference::new(identity, Config { consume_window, ..Config::default() }))
+            Box::new(Reference::new(identity, Config { consume_window, defects, ..Config::default() }))
         })
     })
 }

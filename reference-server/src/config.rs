@@ -5,6 +5,7 @@ use std::fs;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::path::{Path, PathBuf};
 
+use avouch_engine::defects::Defects;
 use avouch_engine::limits::{CONNECTIONS_MAX, PAGE_ENTRIES_MAX, PAYLOAD_BYTES_MAX};
 use avouch_engine::server::Config as EngineConfig;
 use bytes::Bytes;
@@ -129,6 +130,9 @@ pub struct Settings {
     /// What is logged: error, warn, info, debug, trace, or a filter such as `avouch_server=debug` [default: info]
     #[arg(long, env = "AVOUCH_SERVER_LOG", value_name = "FILTER")]
     pub log: Option<String>,
+    /// Planted defect, by name; may be given more than once. Only a server that was built with them has any [default: none]
+    #[arg(long, env = "AVOUCH_SERVER_DEFECT", value_name = "NAME", value_delimiter = ',', hide = !Defects::ARE_BUILT)]
+    pub defect: Option<Vec<String>>,
 }
 
 /// Form of the log.
@@ -228,6 +232,7 @@ impl Settings {
             payload_bytes_max: self.payload_bytes_max.or(other.payload_bytes_max),
             log_format: self.log_format.or(other.log_format),
             log: self.log.or(other.log),
+            defect: self.defect.or(other.defect),
         }
     }
 
@@ -308,6 +313,9 @@ impl Settings {
         if let Some(value) = self.payload_bytes_max {
             engine.payload_bytes_max = within("payload_bytes_max", value, 1, PAYLOAD_BYTES_MAX)?;
         }
+        let names = self.defect.iter().flatten().map(String::as_str);
+        engine.defects =
+            Defects::named(names).map_err(|error| ConfigError::Value("defect", error.to_string()))?;
         Ok(engine)
     }
 

@@ -70,6 +70,7 @@ impl Scenario {
                 give_up_ns: self.phases.give_up.map(|time| time.0),
             },
             expect: self.expect_plan(),
+            defects: Vec::new(),
             devices,
         })
     }

@@ -36,6 +36,9 @@ pub struct Plan {
     pub phases: Phases,
     /// What is demanded.
     pub expect: Expect,
+    /// Names of planted defects in the reference server and its clients; no scenario names any, whoever performs it may.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub defects: Vec<String>,
 }
 
 /// The servers.

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use avouch_engine::defects::DEFECTS;
 use avouch_reports::escape::visible;
 use avouch_scenarios::FAULT_KINDS;
 use avouch_scenarios::profiles::PROFILES;
@@ -36,6 +37,8 @@ enum Subject {
     Targets,
     /// Network profiles.
     Profiles,
+    /// Deliberate bugs that can be planted in the reference server and its clients.
+    Defects,
     /// Exit codes of this command.
     ExitCodes,
 }
@@ -47,6 +50,7 @@ pub(super) fn list(args: &Args, output: Output) -> Exit {
         Subject::Scenarios => scenarios(output),
         Subject::Targets => targets(),
         Subject::Profiles => Ok(profiles()),
+        Subject::Defects => Ok(defects()),
         Subject::ExitCodes => Ok(exit_codes()),
     };
     match table {
@@ -152,6 +156,17 @@ pub fn profiles() -> Table {
     Table { head: vec!["profile", "round trip", "rate", "source"], rows: PROFILES.iter().map(row).collect() }
 }
 
+/// Every defect that can be planted.
+pub fn defects() -> Table {
+    let row = |planted: &avouch_engine::defects::Planted| {
+        let cells = [format!("`{}`", planted.name), planted.about.to_owned()];
+        let (breaks, lives) = (format!("`{}`", planted.breaks), format!("`{}`", planted.lives));
+        cells.into_iter().chain([breaks, lives, planted.copies.to_owned()]).collect()
+    };
+    let head = vec!["defect", "what goes wrong", "found by", "lives in", "a published bug of that kind"];
+    Table { head, rows: DEFECTS.iter().map(row).collect() }
+}
+
 /// Every exit code.
 pub fn exit_codes() -> Table {
     let row = |(exit, meaning): &(Exit, &str)| vec![exit.code().to_string(), (*meaning).to_owned()];
@@ -160,6 +175,8 @@ pub fn exit_codes() -> Table {
 
 #[cfg(test)]
 mod tests {
+    use avouch_engine::defects::Defects;
+
     use super::*;
 
     #[test]
@@ -167,11 +184,13 @@ mod tests {
         let readme = include_str!("../../../README.md");
         let chinese = include_str!("../../../README.zh-CN.md");
         let page = include_str!("../../../docs/faults.md");
+        let defects_page = include_str!("../../../docs/defects.md");
         for (name, page, table) in [
             ("README.md: guarantees", readme, guarantees()),
             ("README.md: exit codes", readme, exit_codes()),
             ("docs/faults.md: faults", page, faults()),
             ("docs/faults.md: profiles", page, profiles()),
+            ("docs/defects.md", defects_page, defects()),
         ] {
             assert!(
                 page.contains(&table.markdown()),
@@ -195,6 +214,28 @@ mod tests {
             for rule in cited {
                 assert!(protocol.contains(&format!("**[{rule}]**")), "{}: {rule}", claim.guarantee);
             }
+        }
+    }
+
+    #[test]
+    fn a_defect_is_planted_or_it_is_said_how() {
+        let planted = Defects::named(["ack-before-commit"]);
+        assert_eq!(planted.is_ok(), cfg!(feature = "defects"));
+        if let Err(why) = planted {
+            assert_eq!(
+                why.to_string(),
+                "`ack-before-commit` cannot be planted: this binary was built without planted defects\n\
+                 hint: build one with them: cargo build --release --features defects"
+            );
+        }
+    }
+
+    /// What a defect breaks is a guarantee that is judged, or a gate.
+    #[test]
+    fn defects_break_known_guarantees() {
+        for planted in DEFECTS {
+            let is_known = GUARANTEES.iter().any(|guarantee| guarantee.id == planted.breaks);
+            assert!(is_known || planted.breaks == "latency", "{}: {}", planted.name, planted.breaks);
         }
     }
 

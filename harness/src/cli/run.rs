@@ -6,6 +6,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::thread;
 
+use avouch_engine::defects::Defects;
 use avouch_reports::run::Run;
 use avouch_scenarios::plan::Plan;
 use avouch_scenarios::target::TARGETS;
@@ -52,6 +53,9 @@ pub(super) struct Args {
     /// Do not judge latency: on a shared machine it says more about the machine than about the server
     #[arg(long)]
     no_gates: bool,
+    /// Plant a defect in the reference server or its clients; may be given more than once (see `avouch list defects`)
+    #[arg(long = "defect", value_name = "NAME", hide = !Defects::ARE_BUILT)]
+    defects: Vec<String>,
     /// Runs at once [default: one per processor, one in live]
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..), value_name = "COUNT")]
     jobs: Option<u16>,
@@ -102,6 +106,7 @@ pub(super) fn run(args: &Args, output: Output) -> Exit {
 
 fn prepare(args: &Args, output: Output) -> Result<Vec<Task>, String> {
     check_target(&args.target)?;
+    Defects::named(args.defects.iter().map(String::as_str)).map_err(|error| error.to_string())?;
     let (scenarios, origin) = sources::load(&args.paths)?;
     if let Some(words) = origin.words() {
         output.say(format!("{} {words}", sources::counted(scenarios.len())));
@@ -150,11 +155,13 @@ fn task(args: &Args, world: World, loaded: &Loaded, mut plan: Plan) -> Result<Ta
     if args.no_gates {
         plan.expect.latency.clear();
     }
+    plan.defects.clone_from(&args.defects);
     let word = world.name();
     let folder = args.out.join(format!("{}-{word}-{}", loaded.name.replace('/', "-"), plan.seed));
     let scenario = quoted(&loaded.argument);
     let gates = if args.no_gates { " --no-gates" } else { "" };
-    let repeat = format!("avouch run {scenario} --world {word} --seed {}{gates}", plan.seed);
+    let planted: String = plan.defects.iter().flat_map(|name| [" --defect ", name.as_str()]).collect();
+    let repeat = format!("avouch run {scenario} --world {word} --seed {}{gates}{planted}", plan.seed);
     perform::check_plan(&plan).map_err(|why| format!("{}: {why}", loaded.argument))?;
     Ok(Task { plan, world, folder, repeat })
 }

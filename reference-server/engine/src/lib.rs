@@ -8,6 +8,7 @@ pub mod backoff;
 pub mod chain;
 pub mod client;
 pub mod codec;
+pub mod defects;
 pub mod ids;
 pub mod journal;
 pub mod limits;

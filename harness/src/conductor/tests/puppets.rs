@@ -160,6 +160,7 @@ fn plan(faults: Vec<PlannedFault>) -> Plan {
             give_up_ns: None,
         },
         expect: Expect::default(),
+        defects: Vec::new(),
     }
 }
 

@@ -4,6 +4,7 @@ use super::Observation;
 use super::state::{Asked, Client, Offered, Timer};
 use crate::chain;
 use crate::codec::{Frame, Head, Page, Purpose};
+use crate::defects::Defect;
 use crate::ids::{ConversationId, Seq};
 use crate::journal::{Body, Entry};
 use crate::limits;
@@ -29,9 +30,13 @@ impl Client {
                 self.chain_broken(conversation, seq);
             }
             self.stats.suppressed += 1;
-            self.observe(Observation::Suppressed { conversation, entry, redelivered });
+            self.observe(if self.config.defects.has(Defect::CopiesShown) {
+                Observation::Delivered { conversation, entry, redelivered }
+            } else {
+                Observation::Suppressed { conversation, entry, redelivered }
+            });
             self.ack_soon(conversation);
-        } else if prev == state.cursor {
+        } else if prev == state.cursor || self.config.defects.has(Defect::GapAccepted) {
             if self.is_consumer_full() {
                 // It waits here for the application instead of being asked for again.
                 self.stats.deferred += 1;
@@ -41,6 +46,10 @@ impl Client {
             let redelivered = self.flag_of_held(conversation, &entry).unwrap_or(redelivered);
             self.deliver(conversation, Offered { prev, entry, redelivered });
         } else if prev > state.cursor {
+            if self.is_shown_early(&entry, redelivered) {
+                let entry = entry.clone();
+                self.observe(Observation::Delivered { conversation, entry, redelivered });
+            }
             self.hold(conversation, Offered { prev, entry, redelivered });
         } else {
             self.stats.misfits += 1;
@@ -56,6 +65,13 @@ impl Client {
         self.held_entries -= 1;
         self.held_bytes -= entry_bytes(entry);
         Some(held)
+    }
+
+    /// Whether an entry is shown although earlier ones are missing: never, unless planted.
+    fn is_shown_early(&self, entry: &Entry, redelivered: bool) -> bool {
+        let is_reply = matches!(entry.body, Body::Message { reply_to: Some(_), .. });
+        redelivered && self.config.defects.has(Defect::RetransmissionReorders)
+            || is_reply && self.config.defects.has(Defect::ReplyBeforeCause)
     }
 
     fn is_consumer_full(&self) -> bool {

@@ -15,6 +15,7 @@ use bytes::Bytes;
 
 use crate::backoff::Backoff;
 use crate::codec::{CodecError, Frame};
+use crate::defects::Defects;
 use crate::ids::{ConversationId, DeviceKey, MessageId, Seq, Time, UserId};
 use crate::journal::Entry;
 
@@ -119,6 +120,8 @@ pub struct Config {
     pub consume_window: Option<usize>,
     /// Entries asked for at a time.
     pub page_entries: u16,
+    /// Planted defects: none, in every client that is meant to be used.
+    pub defects: Defects,
 }
 
 impl Default for Config {
@@ -129,6 +132,7 @@ impl Default for Config {
             retry: Backoff { first_ms: 500, cap_ms: 10_000 },
             consume_window: None,
             page_entries: 128,
+            defects: Defects::default(),
         }
     }
 }

@@ -4,9 +4,13 @@ use super::Observation;
 use super::state::{Client, Operation, Timer};
 use crate::backoff::after_ms;
 use crate::codec::{Frame, RejectCode};
+use crate::defects::Defect;
 use crate::ids::{ConversationId, MessageId, Seq, Time};
 use crate::journal::Body;
 use crate::limits;
+
+/// Marks the ids of [`Defect::RetryWithNewId`]: above all that an application gives.
+const RENAMED: u64 = 1 << 62;
 
 impl Client {
     pub(super) fn queue(&mut self, id: MessageId, conversation: ConversationId, body: Body) {
@@ -55,20 +59,32 @@ impl Client {
         let mut earlier = self.operations.range(..id).rev();
         let after = earlier.find(|(_, other)| other.conversation == conversation && other.ordinal.is_some());
         let after = after.map_or(MessageId(0), |(id, _)| *id);
-        let frame = match operation.body.clone() {
-            Body::Message { reply_to, payload } => Frame::Send { id, after, conversation, reply_to, payload },
-            Body::Members { added, removed } => Frame::Members { id, after, conversation, added, removed },
-        };
         let attempts = operation.attempts;
+        let body = operation.body.clone();
+        let renamed = self.config.defects.has(Defect::RetryWithNewId) && attempts > 0;
+        let frame = Self::operation_frame(
+            if renamed { MessageId(id.0 | RENAMED) } else { id },
+            after,
+            conversation,
+            body,
+        );
         self.transmit(&frame);
         if attempts > 0 {
             self.stats.operations_retried += 1;
             self.observe(Observation::Retried { id, attempt: attempts });
         }
         let at = self.config.retry.at(self.now, attempts, &mut self.random);
-        self.set_operation_timer(id, Some(at));
+        let overflows = self.config.defects.has(Defect::BackoffOverflows) && attempts >= 2;
+        self.set_operation_timer(id, (!overflows).then_some(at));
         if let Some(operation) = self.operations.get_mut(&id) {
             operation.attempts += 1;
+        }
+    }
+
+    fn operation_frame(id: MessageId, after: MessageId, conversation: ConversationId, body: Body) -> Frame {
+        match body {
+            Body::Message { reply_to, payload } => Frame::Send { id, after, conversation, reply_to, payload },
+            Body::Members { added, removed } => Frame::Members { id, after, conversation, added, removed },
         }
     }
 
@@ -107,6 +123,8 @@ impl Client {
     }
 
     pub(super) fn on_accepted(&mut self, id: MessageId, conversation: ConversationId, seq: Seq) {
+        let renamed = self.config.defects.has(Defect::RetryWithNewId);
+        let id = if renamed { MessageId(id.0 & !RENAMED) } else { id };
         if self.settle(id).is_some() {
             self.observe(Observation::Accepted { id, conversation, seq });
         }

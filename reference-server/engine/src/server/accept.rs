@@ -5,6 +5,7 @@ use super::dedup::Known;
 use super::state::{ConversationIx, DeviceIx, Proposal, Server};
 use crate::chain;
 use crate::codec::{Frame, RejectCode};
+use crate::defects::Defect;
 use crate::ids::{ConversationId, MessageId, Time};
 use crate::journal::{Body, Entry, RecentId, Record};
 use crate::limits;
@@ -17,8 +18,8 @@ const MILLION: u64 = 1_000_000;
 pub(super) struct Operation {
     id: MessageId,
     after: MessageId,
-    conversation: ConversationId,
-    body: Body,
+    pub(super) conversation: ConversationId,
+    pub(super) body: Body,
 }
 
 /// An operation that arrived before its predecessor.
@@ -35,6 +36,9 @@ impl Server {
     pub(super) fn on_operation_frame(&mut self, device: DeviceIx, frame: Frame) {
         let operation = match frame {
             Frame::Send { id, after, conversation, reply_to, payload } => {
+                let conversation = self.routed(device, id, conversation);
+                let cut = self.config.defects.has(Defect::PayloadCut);
+                let payload = if cut { payload.slice(..payload.len().min(256)) } else { payload };
                 Operation { id, after, conversation, body: Body::Message { reply_to, payload } }
             }
             Frame::Members { id, after, conversation, added, removed } => {
@@ -58,8 +62,13 @@ impl Server {
         let content = chain::content(conversation, &operation.body);
         let fingerprint = chain::fingerprint(&content);
         self.drop_held(device, id);
-        match self.devices[device].dedup.look(id, conversation, fingerprint) {
+        match self.look(device, id, (conversation, fingerprint)) {
             Known::New => {}
+            Known::Pending if self.config.defects.has(Defect::RejectOfCommitted) => {
+                self.tell(device, &Frame::Rejected { id, code: RejectCode::Superseded });
+                return None;
+            }
+            Known::Accepted(_) if self.config.defects.has(Defect::RetryUnanswered) => return None,
             Known::Pending => {
                 self.stats.dedup_hits += 1;
                 return None;
@@ -85,6 +94,7 @@ impl Server {
             }
             Err(Refusal::ForGood(code)) => {
                 self.refuse(device, (id, fingerprint), code);
+                self.refused(device, operation, &content);
                 None
             }
             Err(Refusal::ForNow) => {
@@ -163,7 +173,7 @@ impl Server {
         enough
     }
 
-    fn propose_entry(&mut self, device: DeviceIx, operation: Operation, content: &[u8; 32]) {
+    pub(super) fn propose_entry(&mut self, device: DeviceIx, operation: Operation, content: &[u8; 32]) {
         let conversation = self.conversation(operation.conversation);
         let state = &mut self.conversations[conversation];
         let mut entry = Entry {
@@ -187,6 +197,13 @@ impl Server {
             fingerprint: chain::fingerprint(content),
         });
         self.entries_pending += 1;
+        if self.config.defects.has(Defect::AckBeforeCommit) {
+            let (id, conversation, seq) = (entry.id, operation.conversation, entry.seq);
+            self.tell(device, &Frame::Accepted { id, conversation, seq });
+        }
+        if self.config.defects.has(Defect::DeliverBeforeCommit) {
+            self.push_uncommitted(conversation, &entry);
+        }
         self.propose(device, conversation, Record::Entry { conversation: operation.conversation, entry });
     }
 

@@ -2,6 +2,7 @@
 
 use super::state::{ConversationIx, DeviceIx, Proposal, Server, TailEntry};
 use crate::codec::{Cause, Frame, encode_deliver};
+use crate::defects::Defect;
 use crate::ids::{DeviceKey, Seq, UserId};
 use crate::journal::{Body, Entry, Record};
 
@@ -63,7 +64,14 @@ impl Server {
                 self.entries_pending -= 1;
                 let author = &mut self.devices[device];
                 author.pending -= 1;
-                author.dedup.roll_back(entry.id);
+                if !self.config.defects.has(Defect::RefusedIdStaysTaken) {
+                    author.dedup.roll_back(entry.id);
+                }
+                if self.config.defects.has(Defect::AckAfterRefusal) {
+                    let (id, conversation, seq) = (entry.id, self.conversations[conversation].id, entry.seq);
+                    self.tell(device, &Frame::Accepted { id, conversation, seq });
+                    return None;
+                }
                 return Some((device, entry.id));
             }
             // The sweep proposes these again.
@@ -88,6 +96,7 @@ impl Server {
         let author = &mut self.devices[device];
         author.pending -= 1;
         author.dedup.commit(entry.id);
+        self.shrink_window(device);
         let (id, seq) = (entry.id, entry.seq);
         let change = match &entry.body {
             Body::Members { added, removed } => Some((added.clone(), removed.clone())),
@@ -132,7 +141,8 @@ impl Server {
                 self.users[user].conversations.push(conversation);
             }
             for device in &self.users[user].devices {
-                if self.devices[*device].connection.is_some() {
+                let skipped = self.config.defects.has(Defect::FanOutSkipsJoining);
+                if self.devices[*device].connection.is_some() && !skipped {
                     self.conversations[conversation].online.insert(*device);
                 }
             }

@@ -3,6 +3,7 @@
 use super::commit::cursor_record;
 use super::state::{ConversationIx, DeviceIx, Server};
 use crate::codec::{Cause, Frame};
+use crate::defects::Defect;
 use crate::ids::{ConversationId, Seq};
 
 impl Server {
@@ -30,6 +31,9 @@ impl Server {
         let progress = self.conversations[conversation].progress.entry(device).or_default();
         progress.acked = progress.acked.max(up_to);
         progress.transmitted = progress.transmitted.max(up_to);
+        if self.config.defects.has(Defect::CursorRegresses) {
+            (progress.acked, progress.transmitted) = (up_to, up_to);
+        }
         let settled = progress.acked <= progress.delivered && progress.read_wanted <= progress.read;
         if settled {
             // The device asks again: its confirmation was lost.

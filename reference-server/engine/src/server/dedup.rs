@@ -93,6 +93,30 @@ impl Dedup {
         }
     }
 
+    /// The newest id, whatever became of it.
+    pub(super) fn newest(&self) -> Option<MessageId> {
+        self.taken.back().map(|taken| taken.recent.id)
+    }
+
+    /// Where an accepted id went.
+    pub(super) fn seq_of(&self, id: MessageId) -> Option<Seq> {
+        self.find(id).ok().map(|at| self.taken[at].recent.seq)
+    }
+
+    /// Forgets the newest or the oldest committed id. The window itself never does the one, nor the other before it is full.
+    pub(super) fn forget_one(&mut self, newest: bool) {
+        let mut committed = (0..self.taken.len()).filter(|at| self.taken[*at].committed);
+        if let Some(at) = if newest { committed.next_back() } else { committed.next() } {
+            self.taken.remove(at);
+            self.committed -= 1;
+        }
+    }
+
+    /// How many ids are committed.
+    pub(super) fn committed(&self) -> usize {
+        self.committed
+    }
+
     pub(super) fn roll_back(&mut self, id: MessageId) {
         if let Ok(at) = self.find(id) {
             self.taken.remove(at);

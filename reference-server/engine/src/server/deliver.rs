@@ -10,6 +10,7 @@ use bytes::Bytes;
 use super::state::{Conversation, ConversationIx, DeviceIx, Server};
 use super::{ConnectionId, Effect};
 use crate::codec::{Cause, Frame, Head, encode, encode_deliver};
+use crate::defects::Defect;
 use crate::ids::Seq;
 use crate::limits;
 
@@ -117,7 +118,11 @@ impl Server {
         let Some(progress) = state.progress.get_mut(&device) else {
             return Pushed::Nothing;
         };
-        let redelivered = seq <= progress.transmitted;
+        let flag = seq <= progress.transmitted || self.config.defects.has(Defect::RedeliveryFlagAlways);
+        let redelivered = flag && !self.config.defects.has(Defect::RedeliveryFlagNever);
+        if self.config.defects.has(Defect::CursorAdvancedOnSend) {
+            progress.acked = seq;
+        }
         progress.pushed = seq;
         progress.transmitted = progress.transmitted.max(seq);
         if progress.in_flight.is_empty() {
@@ -162,6 +167,9 @@ impl Server {
         };
         progress.attempts += 1;
         progress.retry_at = self.config.redelivery.at(self.now, progress.attempts, &mut self.random);
+        if self.config.defects.has(Defect::RetransmissionNever) {
+            return;
+        }
         let overdue: Vec<Seq> =
             progress.in_flight.iter().take(limits::REDELIVERIES_PER_TIMEOUT).map(|(seq, _)| *seq).collect();
         for seq in overdue {
@@ -174,7 +182,7 @@ impl Server {
                 return;
             };
             let prev = state.prev_visible(self.devices[device].user, seq);
-            let how = (prev, true, Cause::Retry);
+            let how = (prev, !self.config.defects.has(Defect::RedeliveryFlagNever), Cause::Retry);
             let frame = encode_deliver(state.id, how, &state.tail[at].entry, &mut self.scratch);
             self.count_delivery(Cause::Retry);
             self.transmit_bytes(connection, frame);

@@ -6,6 +6,7 @@ use super::state::{Connection, DeviceIx, Login, Server, Timer};
 use super::{ConnectionId, Effect};
 use crate::auth;
 use crate::codec::{Cause, ErrorCode, Frame, GoodbyeCode, Hello, Position, VERSION, Welcome};
+use crate::defects::Defect;
 use crate::journal::Record;
 use crate::limits;
 
@@ -112,7 +113,7 @@ impl Server {
             self.connections.iter().filter(|(_, state)| state.login == waiting).map(|(id, _)| *id).collect();
         connections.sort_unstable();
         if let (Some(newest), true) = (connections.pop(), is_last) {
-            self.attach(newest, device, false, &[]);
+            self.attach(newest, device, self.config.defects.has(Defect::ReinstallCalledResumed), &[]);
         }
     }
 
@@ -130,6 +131,9 @@ impl Server {
     fn take_over(&mut self, device: DeviceIx) {
         if let Some(old) = self.devices[device].connection {
             self.stats.takeovers += 1;
+            if self.config.defects.has(Defect::TakeoverDropsInFlight) {
+                self.take_sent_for_acked(device);
+            }
             self.close(old, GoodbyeCode::Takeover);
         }
     }
@@ -142,11 +146,20 @@ impl Server {
         state.login = Login::Done(device);
         self.stats.logins += 1;
         let now = self.now;
+        if self.config.defects.has(Defect::ResumeFromLastSent) {
+            self.take_sent_for_acked(device);
+        }
         let owner = &mut self.devices[device];
+        if self.config.defects.has(Defect::DedupByConnection) {
+            owner.dedup = super::dedup::Dedup::default();
+        }
         owner.connection = Some(connection);
         owner.sweep_at = crate::backoff::after_ms(now, self.config.sweep_ms);
         let (user, sweep_at) = (owner.user, owner.sweep_at);
         self.welcome(connection, device, resumed);
+        if self.config.defects.has(Defect::StuckAfterTwoPartitions) && self.stats.silent_closed >= 2 {
+            return;
+        }
         for position in positions {
             self.take_position(device, *position);
         }
@@ -156,8 +169,18 @@ impl Server {
             if state.is_member(user) {
                 state.online.insert(device);
             }
-            let acked = state.progress.entry(device).or_default().acked;
             let last = state.last_visible(user);
+            let progress = state.progress.entry(device).or_default();
+            if self.config.defects.has(Defect::FanOutSkipsOffline) {
+                progress.acked = last;
+            }
+            if self.config.defects.has(Defect::ResumeOffByOne) && progress.acked < last {
+                progress.acked += 1;
+            }
+            if self.config.defects.has(Defect::ReceiptLostAtReconnect) {
+                progress.receipts_acked = state.version;
+            }
+            let acked = progress.acked;
             if let Some(first) = state.next_visible(user, acked) {
                 let few = last - first < self.config.window_entries as u64;
                 if few && state.tail_position(first).is_some() {
@@ -255,7 +278,7 @@ impl Server {
             if let Some(progress) = state.progress.get_mut(&device) {
                 progress.in_flight = VecDeque::new();
                 progress.pushed = 0;
-                progress.queued = false;
+                progress.queued &= self.config.defects.has(Defect::WindowNeverReopens);
                 progress.pulling = false;
                 progress.receipts_in_flight = 0;
                 progress.attempts = 0;

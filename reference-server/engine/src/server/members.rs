@@ -2,6 +2,7 @@
 
 use super::state::{Conversation, ConversationIx, Server, Stay, UserIx};
 use crate::codec::RejectCode;
+use crate::defects::Defect;
 use crate::ids::{Seq, UserId};
 use crate::journal::Body;
 use crate::limits;
@@ -105,14 +106,16 @@ impl Server {
         for id in added {
             let user = self.user(*id);
             let state = &mut self.conversations[conversation];
-            state.members.entry(user).or_default().push(Stay { from: seq, until: None });
+            let from = seq - u64::from(seq > 1 && self.config.defects.has(Defect::JoinerSeesOneMore));
+            state.members.entry(user).or_default().push(Stay { from, until: None });
             state.members_tentative += 1;
         }
         for id in removed {
             let user = self.user(*id);
             let state = &mut self.conversations[conversation];
             if let Some(stay) = state.members.get_mut(&user).and_then(|stays| stays.last_mut()) {
-                stay.until = Some(seq);
+                let late = self.config.defects.has(Defect::DeliveryToRemoved);
+                stay.until = Some(if late { Seq::MAX } else { seq });
                 state.members_tentative -= 1;
             }
         }

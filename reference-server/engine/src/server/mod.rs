@@ -13,6 +13,7 @@ mod dedup;
 mod deliver;
 mod login;
 mod members;
+mod planted;
 mod receipts;
 mod recover;
 mod state;
@@ -24,6 +25,7 @@ use bytes::Bytes;
 
 use crate::backoff::Backoff;
 use crate::codec::{CodecError, ErrorCode, Frame, GoodbyeCode};
+use crate::defects::{Defect, Defects};
 use crate::ids::Time;
 use crate::journal::{Entry, Query, Record, Recovered};
 
@@ -120,6 +122,8 @@ pub struct Config {
     pub operations_per_s: Option<u32>,
     /// Bytes of one payload, at most [`crate::limits::PAYLOAD_BYTES_MAX`].
     pub payload_bytes_max: usize,
+    /// Planted defects: none, in every server that is meant to serve.
+    pub defects: Defects,
 }
 
 impl Default for Config {
@@ -144,6 +148,7 @@ impl Default for Config {
             pending_max: 65_536,
             operations_per_s: None,
             payload_bytes_max: crate::limits::PAYLOAD_BYTES_MAX,
+            defects: Defects::default(),
         }
     }
 }
@@ -198,7 +203,9 @@ impl Server {
         let Some(state) = self.connections.get_mut(&connection) else {
             return;
         };
-        state.heard = now;
+        let counts = !self.config.defects.has(Defect::HeartbeatKillsBusy)
+            || crate::codec::kind_name_of(bytes) == Some("ping");
+        state.heard = if counts { now } else { state.heard };
         self.stats.frames_received += 1;
         match crate::codec::decode(bytes) {
             Ok(frame) => self.on_frame(connection, frame),

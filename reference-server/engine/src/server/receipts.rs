@@ -3,6 +3,7 @@
 
 use super::state::{ConversationIx, DeviceIx, Server};
 use crate::codec::{Frame, ReceiptItem};
+use crate::defects::Defect;
 use crate::ids::ConversationId;
 use crate::journal::Record;
 use crate::limits;
@@ -82,7 +83,13 @@ impl Server {
         let mut items: Vec<(u64, ReceiptItem)> = Vec::new();
         for (version, by) in others.take(limits::RECEIPT_ITEMS_PER_FRAME + 1) {
             if let Some(theirs) = state.progress.get(by) {
-                let (delivered, read) = (theirs.delivered, theirs.read);
+                let (mut delivered, mut read) = (theirs.delivered, theirs.read);
+                if self.config.defects.has(Defect::ReceiptBeforeDelivery) {
+                    delivered = delivered.max(theirs.transmitted);
+                }
+                if self.config.defects.has(Defect::ReadReceiptOfWrongMessage) && read > 0 {
+                    read = delivered;
+                }
                 items.push((*version, ReceiptItem { by: self.devices[*by].key, delivered, read }));
             }
         }

@@ -2,6 +2,8 @@
 
 use super::dedup::Dedup;
 use super::state::{Progress, Server, Stay};
+use crate::chain::CHAIN_START;
+use crate::defects::Defect;
 use crate::journal::{Recovered, RecoveredConversation, RecoveredDevice};
 
 impl Server {
@@ -18,7 +20,9 @@ impl Server {
         let device = self.device(recovered.key);
         let state = &mut self.devices[device];
         state.installation = Some(recovered.installation);
-        state.dedup = Dedup::recovered(&recovered.recent);
+        if !self.config.defects.has(Defect::IdsForgottenAtRestart) {
+            state.dedup = Dedup::recovered(&recovered.recent);
+        }
     }
 
     fn recover_conversation(&mut self, recovered: &RecoveredConversation) {
@@ -33,10 +37,12 @@ impl Server {
         }
         for cursor in &recovered.cursors {
             let device = self.device(cursor.device);
+            let lost = self.config.defects.has(Defect::ResumedThoughLost);
+            let acked = if lost { recovered.head } else { cursor.delivered };
             let progress = Progress {
                 delivered: cursor.delivered,
-                acked: cursor.delivered,
-                transmitted: cursor.delivered,
+                acked,
+                transmitted: acked,
                 read: cursor.read,
                 read_wanted: cursor.read,
                 version: cursor.version,
@@ -51,10 +57,12 @@ impl Server {
             state.progress.insert(device, progress);
         }
         let state = &mut self.conversations[conversation];
-        state.head = recovered.head;
-        state.chain = recovered.chain;
-        state.tentative_head = recovered.head;
-        state.tentative_chain = recovered.chain;
+        let reuse = u64::from(recovered.head > 1 && self.config.defects.has(Defect::SeqReusedAfterCrash));
+        let broken = self.config.defects.has(Defect::ChainBrokenAtRestart);
+        state.head = recovered.head - reuse;
+        state.chain = if broken { CHAIN_START } else { recovered.chain };
+        state.tentative_head = state.head;
+        state.tentative_chain = state.chain;
         state.version = recovered.version;
         state.version_next = recovered.version;
         let belongs = |stays: &&Vec<Stay>| stays.last().is_some_and(|stay| stay.until.is_none());

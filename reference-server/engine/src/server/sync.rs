@@ -4,6 +4,7 @@ use super::accept::body_bytes;
 use super::state::{ConversationIx, DeviceIx, Server};
 use super::{ConnectionId, Effect, LoadFailed, LoadId};
 use crate::codec::{Frame, Page, Purpose};
+use crate::defects::Defect;
 use crate::ids::{ConversationId, Seq};
 use crate::journal::{Entry, Query};
 use crate::limits;
@@ -35,7 +36,10 @@ impl Server {
     ) {
         let user = self.devices[device].user;
         let known = self.conversation_index.get(&conversation).copied();
-        let Some(first) = known.and_then(|ix| self.conversations[ix].next_visible(user, wanted.after)) else {
+        let after = self.page_after(known, user, wanted);
+        let first = known.and_then(|ix| self.conversations[ix].next_visible(user, after));
+        let leaks = self.config.defects.has(Defect::HistoryLeaks) && wanted.purpose == Purpose::History;
+        let Some(first) = first.map(|first| if leaks { after + 1 } else { first }) else {
             let head = known.map_or(0, |ix| self.conversations[ix].last_visible(user));
             if let (Some(ix), Purpose::CatchUp) = (known, wanted.purpose) {
                 self.resume_push(ix, device, head);
@@ -95,7 +99,10 @@ impl Server {
         };
         state.loads = state.loads.saturating_sub(1);
         match result {
-            Ok(entries) => self.send_page((connection, device), conversation, wanted, entries),
+            Ok(mut entries) => {
+                self.blank(&mut entries);
+                self.send_page((connection, device), conversation, wanted, entries);
+            }
             // The client asks again.
             Err(LoadFailed) => self.stats.pages_refused += 1,
         }
@@ -110,12 +117,22 @@ impl Server {
     ) {
         let user = self.devices[device].user;
         let state = &mut self.conversations[conversation];
-        let head = state.last_visible(user);
-        let entries: Vec<(Seq, Entry)> = entries
+        let defects = self.config.defects;
+        let leaks = defects.has(Defect::HistoryLeaks) && wanted.purpose == Purpose::History;
+        let stale = defects.has(Defect::HistoryStale) && wanted.purpose == Purpose::History;
+        let head = state.last_visible(user).saturating_sub(u64::from(stale));
+        let mut entries: Vec<(Seq, Entry)> = entries
             .into_iter()
-            .filter(|entry| state.visible_floor(user, entry.seq) == entry.seq)
+            .filter(|entry| leaks || state.visible_floor(user, entry.seq) == entry.seq)
+            .filter(|entry| !stale || entry.seq <= head)
             .map(|entry| (state.prev_visible(user, entry.seq), entry))
             .collect();
+        if defects.has(Defect::BacklogCut)
+            && wanted.purpose == Purpose::CatchUp
+            && let Some((prev, _)) = entries.first_mut()
+        {
+            *prev = wanted.after;
+        }
         let last = entries.last().map_or(wanted.after, |(_, entry)| entry.seq);
         let progress = state.progress.entry(device).or_default();
         let redelivered_up_to = progress.transmitted;

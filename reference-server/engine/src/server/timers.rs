@@ -7,6 +7,7 @@ use super::ConnectionId;
 use super::state::{ConversationIx, DeviceIx, Login, Server, Timer};
 use crate::backoff::after_ms;
 use crate::codec::{Cause, ErrorCode, Frame, GoodbyeCode};
+use crate::defects::Defect;
 use crate::ids::Time;
 
 impl Server {
@@ -62,13 +63,17 @@ impl Server {
             return;
         };
         state.timer_at = None;
-        if !matches!(state.login, Login::Done(_)) {
+        let login = state.login;
+        if !matches!(login, Login::Done(_)) {
             if now >= after_ms(state.opened, self.config.login_ms) {
                 self.stats.login_timeouts += 1;
                 return self.fail(connection, ErrorCode::LoginTimeout);
             }
         } else if now >= after_ms(state.heard, u64::from(self.config.silent_ms)) {
             self.stats.silent_closed += 1;
+            if let (Login::Done(device), true) = (login, self.config.defects.has(Defect::HalfOpenForgets)) {
+                self.take_sent_for_acked(device);
+            }
             return self.close(connection, GoodbyeCode::Silent);
         } else if now >= after_ms(state.heard.max(state.probed), u64::from(self.config.heartbeat_ms)) {
             state.probed = now;
@@ -123,6 +128,9 @@ impl Server {
 
     /// Looks for whatever a device still lacks though nothing is under way: the net under all other mechanisms.
     fn sweep(&mut self, device: DeviceIx) {
+        if self.config.defects.has(Defect::SweepDisabled) {
+            return;
+        }
         let user = self.devices[device].user;
         let mut behind = Vec::new();
         let mut found = false;
