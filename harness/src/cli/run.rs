@@ -228,8 +228,8 @@ fn room_for_live(world: WorldName, tasks: &[Task], jobs: usize) -> Result<(), St
     if world != WorldName::Live {
         return Ok(());
     }
-    let devices = tasks.iter().map(|task| task.plan.devices.len()).max().unwrap_or(0);
-    descriptors::make_room(devices, jobs.min(tasks.len())).map_err(|error| error.to_string())
+    let devices = tasks.iter().map(|task| task.plan.devices.len()).collect();
+    descriptors::make_room(devices, jobs).map_err(|error| error.to_string())
 }
 
 fn report(args: &Args, carried_out: CarriedOut, output: Output) -> Exit {

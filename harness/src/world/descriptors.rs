@@ -16,7 +16,7 @@ const PER_PROCESS: u64 = 32;
 /// The limit of this process is too low, and may not be raised that far.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "{} with up to {devices} devices each: {needed} open files are needed, and this process may have {hard}\n\
+    "{} with {devices} devices: {needed} open files are needed, and this process may have {hard}\n\
      hint: raise the hard limit (`ulimit -Hn {needed}` as root, or `nofile` in limits.conf), or choose smaller scenarios or --jobs 1",
     if *.runs == 1 { "one live run".to_owned() } else { format!("{} live runs at once", .runs) }
 )]
@@ -27,14 +27,17 @@ pub struct TooFew {
     hard: u64,
 }
 
-/// File descriptors that so many live runs at once take.
+/// File descriptors that so many live runs at once take, with so many devices in all.
 pub fn needed(devices: usize, runs: usize) -> u64 {
-    (PER_DEVICE * devices as u64 + PER_RUN) * runs as u64 + PER_PROCESS
+    PER_DEVICE * devices as u64 + PER_RUN * runs as u64 + PER_PROCESS
 }
 
-/// Sees to it that so many live runs with so many devices each can be carried out: raises the soft limit where it is too
-/// low and the hard one allows it. Servers that are started inherit it.
-pub fn make_room(devices: usize, runs: usize) -> Result<(), TooFew> {
+/// Sees to it that any `at_once` of the live runs with so many devices can go on at one time: raises the soft limit where
+/// it is too low and the hard one allows it. Servers that are started inherit it.
+pub fn make_room(mut devices_of_runs: Vec<usize>, at_once: usize) -> Result<(), TooFew> {
+    devices_of_runs.sort_unstable_by(|one, other| other.cmp(one));
+    let largest = &devices_of_runs[..at_once.min(devices_of_runs.len())];
+    let (devices, runs) = (largest.iter().sum(), largest.len());
     let needed = needed(devices, runs);
     // A system that does not tell its limit will tell when it is reached.
     let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) else { return Ok(()) };
@@ -52,16 +55,28 @@ mod tests {
     #[test]
     fn room_is_made_up_to_the_hard_limit() {
         let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
-        assert_eq!(make_room(1, 1), Ok(()));
+        assert_eq!(make_room(vec![1], 1), Ok(()));
         assert!(getrlimit(Resource::RLIMIT_NOFILE).unwrap().0 >= soft, "it is never lowered");
         if hard < 1_000_000_000_000 {
-            let error = make_room(1_000_000_000_000, 1).unwrap_err();
+            let error = make_room(vec![5, 1_000_000_000_000, 7], 1).unwrap_err();
             assert!(
                 error.to_string().contains(&format!(
                     "7000000000064 open files are needed, and this process may have {hard}"
                 )),
                 "{error}"
             );
+        }
+    }
+
+    #[test]
+    fn only_the_largest_runs_that_can_meet_are_counted() {
+        let (.., hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
+        let too_many = (hard / PER_DEVICE) as usize;
+        let largest = too_many.saturating_sub(100);
+        if hard < 1_000_000_000_000 {
+            assert!(make_room(vec![1, largest, 1], 2).is_ok(), "one large run, whatever the others are like");
+            let error = make_room(vec![largest, 1, largest], 2).unwrap_err();
+            assert_eq!((error.devices, error.runs), (2 * largest, 2));
         }
     }
 }
