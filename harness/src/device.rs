@@ -205,10 +205,7 @@ impl Device {
                 self.send(now_ns, intended_ns, &sending);
             }
             Do::ReadHistory { conversation } => {
-                self.requests += 1;
-                let request = self.requests;
-                self.reading.insert(request, conversation);
-                self.page(now_ns, conversation, request, 0);
+                self.page(now_ns, conversation, 0);
             }
             Do::ChangeMembers { conversation, message, added, removed } => {
                 let message = Message(message);
@@ -307,18 +304,21 @@ impl Device {
             What::MembersChanged { .. } => self.consume(now_ns),
             What::Page { conversation, request, items, complete, .. } => {
                 let last = items.iter().filter_map(|item| item.seq).max();
-                match last.filter(|_| !complete) {
-                    Some(after) if self.reading.contains_key(request) => {
-                        self.page(now_ns, conversation.0, *request, after);
-                    }
-                    _ => drop(self.reading.remove(request)),
+                if self.reading.remove(request).is_some()
+                    && let Some(after) = last.filter(|_| !complete)
+                {
+                    self.page(now_ns, conversation.0, after);
                 }
             }
             _ => {}
         }
     }
 
-    fn page(&mut self, now_ns: u64, conversation: u32, request: u64, after: u64) {
+    /// Every page is a request of its own: a late second answer to an earlier one must not be taken for this one's.
+    fn page(&mut self, now_ns: u64, conversation: u32, after: u64) {
+        self.requests += 1;
+        let request = self.requests;
+        self.reading.insert(request, conversation);
         self.unsaw.push_back(Effect::Saw(What::PageRequested {
             device: self.number(),
             conversation: Conversation(conversation),
@@ -522,20 +522,38 @@ mod tests {
         let mut scene = scene(habits());
         scene.act(1, Do::ReadHistory { conversation: 0 });
         scene.events(1);
-        let page = |last: u64, complete| What::Page {
+        let page = |request, last: u64, complete| What::Page {
             device: DeviceNumber(0),
             conversation: Conversation(0),
-            request: 1,
+            request,
             items: vec![avouch_reports::history::PageItem { seq: Some(last), message: None, digest: 0 }],
             complete,
         };
-        let events = scene.hears(2, page(5, false));
+        let events = scene.hears(2, page(1, 5, false));
         assert!(
-            matches!(events[..], [What::Page { .. }, What::PageRequested { after: 5, .. }]),
+            matches!(events[..], [What::Page { .. }, What::PageRequested { after: 5, request: 2, .. }]),
             "{events:?}"
         );
         assert!(!scene.device.is_idle());
-        scene.hears(3, page(6, true));
+        scene.hears(3, page(2, 6, true));
+        assert!(scene.device.is_idle());
+        assert_eq!(scene.asked(), ["1 Page", "2 Page"]);
+    }
+
+    #[test]
+    fn a_second_answer_to_an_earlier_page_asks_for_nothing() {
+        let mut scene = scene(habits());
+        scene.act(1, Do::ReadHistory { conversation: 0 });
+        let page = |request, seq, complete| What::Page {
+            device: DeviceNumber(0),
+            conversation: Conversation(0),
+            request,
+            items: vec![avouch_reports::history::PageItem { seq: Some(seq), message: None, digest: 0 }],
+            complete,
+        };
+        scene.hears(2, page(1, 5, false));
+        assert!(matches!(scene.hears(3, page(1, 5, false))[..], [What::Page { .. }]));
+        scene.hears(4, page(2, 6, true));
         assert!(scene.device.is_idle());
         assert_eq!(scene.asked(), ["1 Page", "2 Page"]);
     }
