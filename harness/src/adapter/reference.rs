@@ -66,6 +66,9 @@ pub struct Reference {
     messages: BTreeMap<MessageId, Message>,
     ids: BTreeMap<Message, MessageId>,
     receipts: BTreeMap<(ConversationId, DeviceKey), (u64, u64)>,
+    /// Pages that were asked for: the engine's number of a request → the device's.
+    pages: BTreeMap<u64, u64>,
+    page_next: u64,
     pending: Option<Effect>,
     /// Somebody wished to connect. Before that a device is only a box, and what it is told waits in the engine.
     is_started: bool,
@@ -85,6 +88,8 @@ impl Reference {
             messages: BTreeMap::new(),
             ids: BTreeMap::new(),
             receipts: BTreeMap::new(),
+            pages: BTreeMap::new(),
+            page_next: 0,
             pending: None,
             is_started: false,
             is_up: false,
@@ -123,7 +128,14 @@ impl Reference {
                 Command::MarkRead { conversation: conversation_id(conversation), up_to }
             }
             Wish::Page { conversation, request, after } => {
-                Command::ReadPage { request, conversation: conversation_id(conversation), after }
+                // A number of its own: a late copy of the page before must not pass for the answer to this request.
+                self.page_next += 1;
+                self.pages.insert(self.page_next, request);
+                Command::ReadPage {
+                    request: self.page_next,
+                    conversation: conversation_id(conversation),
+                    after,
+                }
             }
             Wish::Send(Outgoing { conversation, message, payload, reply_to_seq }) => Command::Send {
                 id: self.name(message),
@@ -189,7 +201,7 @@ impl Reference {
             Observation::Page { request, conversation, entries, complete } => What::Page {
                 device,
                 conversation: number(conversation),
-                request,
+                request: self.pages.remove(&request)?,
                 items: entries.iter().map(|entry| self.item(entry)).collect(),
                 complete,
             },

@@ -29,6 +29,10 @@ impl Index {
     pub(super) fn begin_session(&mut self, at_ns: u64, device: Device, kind: SessionKind) -> Seen {
         let index = self.device(device);
         let state = &mut self.devices[index as usize];
+        // The first session that a new installation hears of can be called resumed: its first login succeeded, and the
+        // answer was lost. It continues what this installation has, which is nothing.
+        let is_first = std::mem::take(&mut state.is_reinstalled);
+        let kind = if is_first { SessionKind::New } else { kind };
         if let Some(last) = state.sessions.last_mut() {
             last.until_ns = last.until_ns.min(at_ns);
             if kind == SessionKind::New {
@@ -38,6 +42,13 @@ impl Index {
         state.session_clock = state.clock;
         state.sessions.push(Session { from_ns: at_ns, kind, until_ns: NEVER });
         Seen::Began { device: index }
+    }
+
+    pub(super) fn reinstalled(&mut self, at_ns: u64, device: Device) -> Seen {
+        let seen = self.end_session(at_ns, device);
+        let index = self.device(device);
+        self.devices[index as usize].is_reinstalled = true;
+        seen
     }
 
     pub(super) fn end_session(&mut self, at_ns: u64, device: Device) -> Seen {

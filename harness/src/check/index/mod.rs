@@ -134,6 +134,7 @@ impl Index {
             What::Device { .. } | What::Conversation { .. } => self.declare(&event.what),
             What::Session { device, session } => self.begin_session(at_ns, *device, *session),
             What::Disconnected { device, .. } => self.end_session(at_ns, *device),
+            What::Reinstalled { device } => self.reinstalled(at_ns, *device),
             What::Send { .. } => self.send(at_ns, &event.what),
             What::MembersChange { .. } | What::MembersChanged { .. } => {
                 self.change_members(at_ns, &event.what)

@@ -100,6 +100,8 @@ pub(crate) struct DeviceState {
     /// How often it began anew (the server kept nothing, or it was reinstalled).
     pub(crate) epoch: u32,
     pub(crate) sessions: Vec<Session>,
+    /// It lost its local state, and has had no session since.
+    pub(crate) is_reinstalled: bool,
     /// Its own count of sends and acks.
     pub(crate) clock: u32,
     /// Its `clock` when it invoked the newest send that was answered within the session of its invocation.
@@ -126,6 +128,7 @@ impl DeviceState {
             declared,
             epoch: 0,
             sessions: Vec::new(),
+            is_reinstalled: false,
             clock: 0,
             barrier: 0,
             session_clock: 0,

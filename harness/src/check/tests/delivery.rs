@@ -251,3 +251,15 @@ fn evidence_is_told() {
     ];
     assert_eq!(starts, expected);
 }
+
+#[test]
+fn a_new_installation_whose_first_login_was_not_answered_is_told_that_it_resumes() {
+    use avouch_reports::history::{Device, What};
+    let h = reference().talk(1, 1, 1, &[2, 3]).ack(2, 1).cut(2);
+    let installed = h.clone().say(What::Reinstalled { device: Device(2) }).resume(2);
+    // It has nothing, so what it gets is new to it, and not marked.
+    check(&installed.clone().del(2, 1, 1).end(), &[]);
+    check(&installed.del(2, 1, 1).del(2, 1, 1).end(), &["no-duplicates", "redelivery-flag-truthful"]);
+    // Without a new installation the same is a duplicate.
+    check(&h.resume(2).del(2, 1, 1).end(), &["no-duplicates", "redelivery-flag-truthful"]);
+}

@@ -73,7 +73,11 @@ impl Node {
         *self.gate.borrow_mut() = Arc::default();
         *self.stop.borrow_mut() = Signal::default();
         self.tell("started");
-        if let Err(why) = self.serve(seed).await {
+        let served = self.serve(seed).await;
+        if self.state.get() == State::Stopping && served.is_err() {
+            // Somebody wanted it to end, and what its disk says at the end is no death of its own.
+            self.tell("stopped");
+        } else if let Err(why) = served {
             self.tell("died");
             *self.failure.borrow_mut() = Some(why);
         }
