@@ -2,6 +2,7 @@
 
 mod carry_out;
 mod check;
+mod explore;
 pub mod list;
 pub mod output;
 mod progress;
@@ -35,6 +36,8 @@ pub struct Cli {
 enum Command {
     /// Carry scenarios out and judge them.
     Run(run::Args),
+    /// Draw random fault schedules, and shrink what fails to a scenario file.
+    Explore(explore::Args),
     /// Judge a stored history, of this tool or of another.
     Check(check::Args),
     /// Render a stored run again.
@@ -159,6 +162,7 @@ pub fn main() -> ExitCode {
     let output = Output::new(cli.quiet);
     let exit = match cli.command {
         Command::Run(args) => run::run(&args, output),
+        Command::Explore(args) => explore::explore(&args, output),
         Command::Check(args) => check::check(&args, output),
         Command::Report(args) => report::report(&args, output),
         Command::List(args) => list::list(&args, output),

@@ -17,4 +17,5 @@ pub mod payload;
 pub mod perform;
 pub mod recorder;
 pub mod session;
+pub mod sweep;
 pub mod world;

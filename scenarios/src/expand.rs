@@ -62,7 +62,10 @@ impl Scenario {
             actions,
             faults,
             network: self.network_plan(),
-            abandoned: Vec::new(),
+            abandoned: self.phases.abandoned.as_ref().map_or_else(Vec::new, |parties| {
+                // The place that selects them has a number that no fault, step or entry can have.
+                select(seed, u64::MAX - 1, parties, &devices, self.workload.devices)
+            }),
             phases: Phases {
                 setup_ns_max: self.phases.setup.0,
                 chaos_ns: self.workload.duration.0,

@@ -291,11 +291,15 @@ pub struct PhasesSection {
     /// A send that is not answered for this long ends as unknown. Default: it is retried to the end of the drain.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub give_up: Option<Time>,
+    /// Clients whom nobody heals: when the chaos ends, nothing passes their links any more, and the others are to go on
+    /// without them. Default: nobody.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub abandoned: Option<Parties>,
 }
 
 impl Default for PhasesSection {
     fn default() -> Self {
-        Self { setup: Time::s(30), drain: Time::s(60), give_up: None }
+        Self { setup: Time::s(30), drain: Time::s(60), give_up: None, abandoned: None }
     }
 }
 

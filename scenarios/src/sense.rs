@@ -190,6 +190,13 @@ impl Sense<'_, '_, '_, '_, '_, '_> {
     }
 
     fn expectations(&mut self) {
+        if let Some(abandoned) = &self.scenario.phases.abandoned {
+            let here = [Key("phases"), Key("abandoned")];
+            self.parties(abandoned, &here);
+            if abandoned.0.contains(&Party::Clients) {
+                self.wrong(&here, "nobody is left to be healed", "name some clients: \"u1.d1\", \"30%\"");
+            }
+        }
         let expect = &self.scenario.expect;
         let drain = self.scenario.phases.drain;
         if let Some(within) = expect.recovers_within.filter(|within| *within > drain) {

@@ -13,6 +13,7 @@ use super::Exit;
 use super::output::Output;
 use super::sources::{self, Loaded};
 use crate::check::GUARANTEES;
+use crate::sweep::states::State;
 
 /// Arguments.
 #[derive(Debug, clap::Args)]
@@ -37,6 +38,8 @@ enum Subject {
     Targets,
     /// Network profiles.
     Profiles,
+    /// Rare states that a sweep of schedules has to reach.
+    States,
     /// Deliberate bugs that can be planted in the reference server and its clients.
     Defects,
     /// Exit codes of this command.
@@ -50,6 +53,7 @@ pub(super) fn list(args: &Args, output: Output) -> Exit {
         Subject::Scenarios => scenarios(output),
         Subject::Targets => targets(),
         Subject::Profiles => Ok(profiles()),
+        Subject::States => Ok(states()),
         Subject::Defects => Ok(defects()),
         Subject::ExitCodes => Ok(exit_codes()),
     };
@@ -165,6 +169,12 @@ pub fn defects() -> Table {
     };
     let head = vec!["defect", "what goes wrong", "found by", "lives in", "a published bug of that kind"];
     Table { head, rows: DEFECTS.iter().map(row).collect() }
+}
+
+/// Every rare state.
+pub fn states() -> Table {
+    let row = |state: &State| vec![state.name().to_owned()];
+    Table { head: vec!["rare state"], rows: State::ALL.iter().map(row).collect() }
 }
 
 /// Every exit code.

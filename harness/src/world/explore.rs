@@ -37,7 +37,7 @@ use crate::handle::{Handle, Status};
 use crate::recorder::Recorder;
 use agenda::Turn;
 use executor::Executor;
-pub use run::{Counts, ExploreOptions, Outcome, explore_run};
+pub use run::{Counts, ExploreOptions, Observer, Outcome, explore_run, explore_run_watched};
 use scene::Scene;
 use seat::Seat;
 

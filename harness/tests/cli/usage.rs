@@ -52,7 +52,7 @@ fn words_that_there_are_not() {
     check(
         &["list", "scenario"],
         "error: invalid value 'scenario' for '<SUBJECT>'\n  \
-         [possible values: guarantees, faults, scenarios, targets, profiles, defects, exit-codes]\n\n  \
+         [possible values: guarantees, faults, scenarios, targets, profiles, states, defects, exit-codes]\n\n  \
          tip: a similar value exists: 'scenarios'\n\nFor more information, try '--help'.",
     );
     check(

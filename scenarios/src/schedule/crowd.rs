@@ -40,14 +40,13 @@ pub(super) fn scenario(dice: Dice, swarm: &Swarm) -> Scenario {
         fault: Vec::new(),
         step: Vec::new(),
         expect: crate::scenario::ExpectSection { recovers_within: Some(Time::s(45)), ..Default::default() },
-        phases: PhasesSection {
-            give_up: swarm
-                .has(Feature::GiveUp)
-                .then(|| Time::ms(dice.of("explore-give-up", &[]).between(1_000, 4_000))),
-            ..PhasesSection::default()
-        },
+        phases: phases(dice, swarm),
     };
     let crowd = Crowd { users, devices, duration };
+    if swarm.has(Feature::Abandoned) {
+        let number = dice.of("explore-abandoned", &[]).below(crowd.devices_total());
+        scenario.phases.abandoned = Some(one(crowd, number));
+    }
     if swarm.has(Feature::NewDevices) {
         scenario.device.push(newcomer(dice, crowd));
     }
@@ -59,6 +58,11 @@ pub(super) fn scenario(dice: Dice, swarm: &Swarm) -> Scenario {
     steps.sort_by_key(|step| step.at);
     scenario.step = steps;
     scenario
+}
+
+fn phases(dice: Dice, swarm: &Swarm) -> PhasesSection {
+    let after = || Time::ms(dice.of("explore-give-up", &[]).between(1_000, 4_000));
+    PhasesSection { give_up: swarm.has(Feature::GiveUp).then(after), ..PhasesSection::default() }
 }
 
 fn workload(

@@ -127,8 +127,8 @@ impl Fault<'_> {
     fn parties(self, device: u64) -> Parties {
         let (user, own) = device_name(self.crowd.devices, device);
         match self.of("explore-fault-whom").below(10) {
-            0 => Parties::clients(),
-            1 => Parties(vec![Party::User(user)]),
+            0..=2 => Parties::clients(),
+            3 => Parties(vec![Party::User(user)]),
             _ => Parties(vec![Party::Device(user, own)]),
         }
     }

@@ -123,5 +123,5 @@ pub(super) fn comes_on_return(frame: &str) -> bool {
 
 /// Which frame of its kind: an early one mostly.
 pub(super) fn nth(draw: Draw, on_return: bool) -> u64 {
-    if on_return { draw.pick(&[1, 1, 1, 2]) } else { draw.pick(&[1, 1, 1, 2, 2, 3, 4, 6, 9]) }
+    if on_return { draw.pick(&[1, 1, 1, 1, 1, 2]) } else { draw.pick(&[1, 1, 1, 1, 2, 2, 3, 5]) }
 }

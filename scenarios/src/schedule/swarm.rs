@@ -36,6 +36,8 @@ pub enum Feature {
     SlowNetwork,
     /// Sends are given up after a while.
     GiveUp,
+    /// After the chaos, somebody is not healed, and the others have to go on.
+    Abandoned,
     /// Some clients are stopped one by one and restored in another order.
     Swizzle,
     /// Faults come around rare moments: a certain frame, a resumption, a takeover.
@@ -44,7 +46,7 @@ pub enum Feature {
 
 impl Feature {
     /// All of them.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::Replies,
         Self::ReadMarks,
         Self::HistoryReads,
@@ -60,6 +62,7 @@ impl Feature {
         Self::SlowTimers,
         Self::SlowNetwork,
         Self::GiveUp,
+        Self::Abandoned,
         Self::Swizzle,
         Self::RareMoments,
     ];
@@ -82,6 +85,7 @@ impl Feature {
             Self::SlowTimers => "slow-timers",
             Self::SlowNetwork => "slow-network",
             Self::GiveUp => "give-up",
+            Self::Abandoned => "abandoned",
             Self::Swizzle => "swizzle",
             Self::RareMoments => "rare-moments",
         }
@@ -92,7 +96,7 @@ impl Feature {
         match self {
             Self::RareMoments => 70,
             Self::SmallSettings | Self::ReadMarks => 50,
-            Self::SlowTimers | Self::SlowNetwork | Self::GiveUp | Self::Swizzle => 15,
+            Self::SlowTimers | Self::SlowNetwork | Self::GiveUp | Self::Abandoned | Self::Swizzle => 15,
             _ => 35,
         }
     }

@@ -315,6 +315,7 @@ fn sections(scenario: &Scenario) -> Vec<Vec<Scenario>> {
         with(&|it| it.cluster.settings.clear()),
         with(&|it| it.network = NetworkSection::default()),
         with(&|it| it.phases = PhasesSection::default()),
+        with(&|it| it.phases.abandoned = None),
         with(&|it| it.device.clear()),
         with(&|it| it.workload.read_marks = None),
         with(&|it| it.workload.payload = crate::units::Sizes { min: 64, max: 256 }),

@@ -110,6 +110,9 @@ fn each_party(scenario: &mut Scenario, change: &dyn Fn(Party) -> Option<Party>) 
     scenario.step.retain_mut(|step| changed(&mut step.device));
     scenario.device.retain_mut(|entry| changed(&mut entry.which));
     scenario.fault.retain_mut(|entry| edit::parties(entry).is_none_or(changed));
+    if scenario.phases.abandoned.as_mut().is_some_and(|abandoned| !changed(abandoned)) {
+        scenario.phases.abandoned = None;
+    }
     if scenario.workload.senders.as_mut().is_some_and(|senders| !changed(senders)) {
         scenario.workload.senders = None;
     }

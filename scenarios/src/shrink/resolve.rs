@@ -22,6 +22,9 @@ pub fn resolved(scenario: &Scenario, seed: u64) -> Option<Scenario> {
     out.workload.history_reads = None;
     out.workload.membership_changes = None;
     out.workload.senders = None;
+    if let Some(abandoned) = &mut out.phases.abandoned {
+        abandoned.0 = plan.abandoned.iter().flat_map(|device| named(&plan, *device).0).collect();
+    }
     out.workload.replies = crate::units::Share::default();
     out.workload.users = Some(plan.users);
     let members =

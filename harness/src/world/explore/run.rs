@@ -77,11 +77,20 @@ impl Outcome {
 /// Carries a plan out and judges it, on this thread. The same plan gives the same outcome, however often and wherever
 /// it is called. A panic in an engine is in the outcome. The plan must have passed [`perform::check_plan`].
 pub fn explore_run(plan: &Rc<Plan>, options: ExploreOptions) -> Outcome {
+    explore_run_watched(plan, options, Box::new(|_| {}))
+}
+
+/// Sees every event as it happens.
+pub type Observer = Box<dyn FnMut(&Event)>;
+
+/// As [`explore_run`]; `observe` sees every event.
+pub fn explore_run_watched(plan: &Rc<Plan>, options: ExploreOptions, mut observe: Observer) -> Outcome {
     let tap = Rc::new(RefCell::new(Tap::new(plan, options)));
     let sink: Sink = {
         let tap = tap.clone();
         Box::new(move |event| {
             tap.borrow_mut().take(event);
+            observe(event);
             Ok(())
         })
     };

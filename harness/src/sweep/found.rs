@@ -1,0 +1,215 @@
+//! What becomes of a find: it is repeated, shrunk, written as a scenario file with its timeline beside it, and tried in `sim`.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use avouch_reports::render::{Renderer, Text};
+use avouch_reports::run::{End, Run};
+use avouch_reports::sweep::{Find as Record, Size as RecordedSize};
+use avouch_reports::verdict::Verdict;
+use avouch_scenarios::Scenario;
+use avouch_scenarios::shrink::{Shrunk, Size, Tried, resolved, shrink};
+
+use super::trial::{self, DIED, PANIC, Signature};
+use super::{Find, Stop, on_fresh_thread};
+use crate::check::GUARANTEES;
+use crate::interrupt::Interrupt;
+use crate::perform::{self, Task, World};
+
+/// Candidates that shrinking one find tries, unless somebody wants another number.
+pub const SHRINK_RUNS: u64 = 5_000;
+
+/// How much shrinking may cost.
+#[derive(Clone, Copy)]
+pub struct Budget<'a> {
+    /// Candidates.
+    pub runs: u64,
+    /// Whether somebody wants no more.
+    pub stop: Stop<'a>,
+}
+
+/// Where a find goes, and with which defects it was found.
+#[derive(Clone, Copy, Debug)]
+pub struct Place<'a> {
+    /// The folder.
+    pub out: &'a Path,
+    /// Planted defects.
+    pub defects: &'a [String],
+    /// The sweep's command, for the file's head.
+    pub command: &'a str,
+}
+
+/// Makes a find's scenario as small as possible. `Err` says why that cannot be, in a sentence.
+pub fn shrunk(
+    scenario: &Scenario,
+    signature: &Signature,
+    defects: &[String],
+    budget: Budget<'_>,
+) -> Result<Shrunk, String> {
+    let mut tried = 0;
+    let mut same = |candidate: &Scenario| {
+        tried += 1;
+        if tried > budget.runs || (budget.stop)() {
+            return Tried::Enough;
+        }
+        if shows(candidate, signature, defects) { Tried::Same } else { Tried::Other }
+    };
+    if same(scenario) != Tried::Same {
+        return Err(
+            "The schedule did not show it a second time, so it cannot be shrunk: this is a bug of avouch."
+                .into(),
+        );
+    }
+    let seed = scenario.seed.unwrap_or(1);
+    let start = match resolved(scenario, seed) {
+        Some(written_out) if written_out == *scenario || same(&written_out) == Tried::Same => written_out,
+        _ => scenario.clone(),
+    };
+    Ok(shrink(&start, same))
+}
+
+/// Whether a scenario shows that kind of break.
+pub fn shows(scenario: &Scenario, signature: &Signature, defects: &[String]) -> bool {
+    let trial = on_fresh_thread(|| trial::try_scenario(scenario, defects));
+    trial.broken.iter().any(|broken| broken.signature == *signature)
+}
+
+/// Writes the schedule of a find as it was drawn, at once: whatever happens later, it is there.
+pub fn write_unshrunk(scenario: &Scenario, find: &Find, place: Place<'_>) -> io::Result<PathBuf> {
+    let path = path(find, place.out);
+    fs::create_dir_all(place.out)?;
+    fs::write(&path, file_text(scenario, find, place, &path, "Not shrunk."))?;
+    Ok(path)
+}
+
+/// Shrinks, writes, and tries the result in the other world.
+pub fn settle(scenario: &Scenario, find: &Find, place: Place<'_>, budget: Budget<'_>) -> io::Result<Record> {
+    let signature = &find.broken.signature;
+    let mut remarks = Vec::new();
+    let shrunk = if (budget.stop)() {
+        remarks.push("It was interrupted before it was shrunk.".to_owned());
+        None
+    } else {
+        shrunk(scenario, signature, place.defects, budget).map_err(|why| remarks.push(why)).ok()
+    };
+    let least = shrunk.as_ref().map_or_else(|| scenario.clone(), |shrunk| shrunk.scenario.clone());
+    if shrunk.as_ref().is_some_and(|shrunk| !shrunk.is_complete) {
+        remarks.push("Shrinking used its budget up; there may be something smaller.".to_owned());
+    }
+    if shrunk.as_ref().is_some_and(|shrunk| Size::of(&shrunk.scenario) == Size::of(scenario)) {
+        remarks.push("Nothing could be left out.".to_owned());
+    }
+    let path = path(find, place.out);
+    let story = match &shrunk {
+        Some(shrunk) => format!("Shrunk from {} in {} runs.", words(Size::of(scenario)), shrunk.tried),
+        None => "Not shrunk.".to_owned(),
+    };
+    fs::create_dir_all(place.out)?;
+    fs::write(&path, file_text(&least, find, place, &path, &story))?;
+    let repeat = repeat(&path, place.defects);
+    let explored = record(&least, World::Explore, &path, place, &repeat);
+    let simulated = record(&least, World::Sim, &path, place, &repeat);
+    if let Ok(run) = &explored {
+        let mut text = Vec::new();
+        Text::default().render(run, &mut text)?;
+        fs::write(path.with_extension("txt"), text)?;
+    }
+    if let Err(why) = explored {
+        remarks.push(format!("The timeline is missing: {why}."));
+    }
+    Ok(Record {
+        guarantee: signature.guarantee.clone(),
+        anomaly: signature.anomaly.clone(),
+        run: find.run,
+        seed: scenario.seed.unwrap_or(1),
+        runs: find.runs,
+        expected: find.broken.expected.clone(),
+        actual: find.broken.actual.clone(),
+        before: recorded(Size::of(scenario)),
+        after: shrunk.as_ref().map(|shrunk| recorded(Size::of(&shrunk.scenario))),
+        tried: shrunk.as_ref().map_or(0, |shrunk| shrunk.tried),
+        remarks,
+        file: path.display().to_string(),
+        repeat,
+        in_sim: simulated.ok().map(|run| run_shows(&run, signature)),
+    })
+}
+
+/// As the record has it.
+pub fn recorded(size: Size) -> RecordedSize {
+    RecordedSize { clients: size.clients, messages: size.messages, faults: size.faults }
+}
+
+fn words(size: Size) -> String {
+    format!("{} clients, {} messages, {} faults", size.clients, size.messages, size.faults)
+}
+
+fn path(find: &Find, out: &Path) -> PathBuf {
+    let Signature { guarantee, anomaly } = &find.broken.signature;
+    let plain = |text: &str| -> String {
+        text.chars().map(|letter| if letter.is_ascii_alphanumeric() { letter } else { '-' }).collect()
+    };
+    let anomaly = plain(anomaly.rsplit('/').next().unwrap_or_default());
+    out.join(format!("{}-{anomaly}-run{}.toml", plain(guarantee), find.run))
+}
+
+fn repeat(path: &Path, defects: &[String]) -> String {
+    let defects: String = defects.iter().flat_map(|name| [" --defect ", name]).collect();
+    format!("avouch run {} --world explore{defects}", path.display())
+}
+
+fn record(
+    scenario: &Scenario,
+    world: World,
+    file: &Path,
+    place: Place<'_>,
+    repeat: &str,
+) -> Result<Run, String> {
+    let mut plan = trial::plan_of(scenario, place.defects)?;
+    plan.scenario = file.file_stem().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let folder = place.out.join("runs").join(format!("{}-{}", plan.scenario, world.name()));
+    let task = Task { plan, world, folder, repeat: repeat.to_owned() };
+    let run = perform::on_own_thread(task, Interrupt::default()).run;
+    match &run.end {
+        End::ToolFailed { why } => Err(why.clone()),
+        _ => Ok(run),
+    }
+}
+
+fn run_shows(run: &Run, signature: &Signature) -> bool {
+    if matches!(signature.guarantee.as_str(), PANIC | DIED) {
+        return matches!(run.end, End::TargetFailed { .. });
+    }
+    let broken = run.judgements.iter().filter(|it| it.verdict == Verdict::Violated);
+    broken
+        .filter(|it| it.guarantee == signature.guarantee)
+        .any(|it| it.findings.iter().any(|finding| finding.anomaly == signature.anomaly))
+}
+
+/// The scenario file: what goes wrong in words, where it is from, how to repeat it, and the scenario.
+fn file_text(scenario: &Scenario, find: &Find, place: Place<'_>, path: &Path, story: &str) -> String {
+    let broken = &find.broken;
+    let promise = GUARANTEES.iter().find(|guarantee| guarantee.id == broken.signature.guarantee);
+    let mut scenario = scenario.clone();
+    scenario.about = match promise {
+        Some(guarantee) => format!("Shows that this is broken: {} ({})", guarantee.promise, broken.actual),
+        None => broken.actual.clone(),
+    };
+    scenario.about = scenario.about.chars().filter(|letter| !letter.is_control()).collect();
+    let mut text = String::new();
+    let mut say = |words: &str| {
+        for line in words.lines() {
+            let line: String = line.chars().filter(|letter| !letter.is_control()).collect();
+            let _ = writeln!(text, "# {line}");
+        }
+    };
+    say(&format!("{}: {}", broken.signature.guarantee, broken.signature.anomaly));
+    say(&format!("  expected: {}", broken.expected));
+    say(&format!("  actual:   {}", broken.actual));
+    say(&format!("Found by: {} (run {}). {story}", place.command, find.run));
+    say(&format!("Repeat:   {}", repeat(path, place.defects)));
+    let body = scenario.to_toml();
+    format!("{text}\n{body}")
+}
