@@ -15,9 +15,11 @@
 //!   before", and what became of that transmission is not to be seen).
 //!
 //! Not seen: a wrong mark on a disturbed device; a duplicate that the client hid without telling.
-//! Memory: none of its own; the index keeps one bit per device and message, and watermarks of acks.
+//! Memory: 8 bytes per device and message whose first copy was marked, at most [`OVERTAKEN_MAX`] of them; the index keeps one
+//! bit per device and message, and watermarks of acks.
 
 use avouch_reports::history::{Event, Message, What};
+use rustc_hash::FxHashSet;
 
 use super::findings::{Findings, Outcome, Place, Ruling};
 use super::index::state::{Acks, DeviceState, Lane, MessageState, NEVER, flag};
@@ -25,9 +27,14 @@ use super::index::{Index, Placed, Reception, Seen};
 use super::options::Redelivery;
 use super::{Checker, interest};
 
+/// Originals that may still arrive behind marked copies; with more of them, no unmarked copy is judged.
+const OVERTAKEN_MAX: usize = 65_536;
+
 /// See the module's header.
 #[derive(Default)]
 pub(crate) struct Duplicates {
+    /// Device and message of which only marked copies came so far.
+    overtaken: FxHashSet<(u32, u32)>,
     duplicate: Findings,
     twice: Findings,
     mark: Findings,
@@ -90,6 +97,9 @@ impl Duplicates {
         let place = place(index, slot, Some(device));
         self.placed(event, index, slot, (reception.placed, reception.seq));
         if reception.first {
+            if reception.redelivered && self.overtaken.len() < OVERTAKEN_MAX {
+                self.overtaken.insert((lane.device, slot));
+            }
             if reception.redelivered && !excuses_mark(event.at_ns, index, device, lane, message) {
                 self.mark.add("duplicate", place, Some(event), || {
                     let expected =
@@ -112,7 +122,9 @@ impl Duplicates {
         }
         self.copies += 1;
         let moved = matches!(reception.placed, Placed::Moved(_));
-        let unmarked = !reception.redelivered && !excuses_copy(index, device, lane, message);
+        let is_original = !reception.redelivered
+            && (self.overtaken.remove(&(lane.device, slot)) || self.overtaken.len() >= OVERTAKEN_MAX);
+        let unmarked = !reception.redelivered && !is_original && !excuses_copy(index, device, lane, message);
         if unmarked && !moved {
             self.mark.add("duplicate", place, Some(event), || {
                 let expected = "what the device had received before is marked as redelivered".to_owned();

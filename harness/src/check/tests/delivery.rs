@@ -142,6 +142,10 @@ fn marks() {
         &h.clone().del(3, 1, 1).gap(3, 1, 3).talk(1, 2, 2, &[2]).redel(3, 2, 2).end(),
         &["redelivery-flag-truthful"],
     );
+    // The original, overtaken by a marked copy: once.
+    let overtaken = h.clone().cut(3).resume(3).redel(3, 1, 1).sup(3, 1, 1, true).sup(3, 1, 1, false);
+    passes(&overtaken.clone().end(), &["redelivery-flag-truthful"]);
+    check(&overtaken.sup(3, 1, 1, false).end(), &["redelivery-flag-truthful"]);
     let h = h.del(3, 1, 1);
     passes(&h.clone().sup(3, 1, 1, true).end(), &["redelivery-flag-truthful"]);
     check(&h.clone().sup(3, 1, 1, false).end(), &["redelivery-flag-truthful"]);
