@@ -9,6 +9,8 @@ pub mod chain;
 pub mod client;
 pub mod codec;
 pub mod defects;
+#[cfg(test)]
+mod exhaustive;
 pub mod ids;
 pub mod journal;
 pub mod limits;

@@ -10,6 +10,8 @@ mod marks;
 mod outbox;
 mod session;
 mod state;
+#[cfg(test)]
+mod view;
 
 use bytes::Bytes;
 

@@ -11,7 +11,7 @@ use crate::journal::{Body, Entry};
 use crate::random::Random;
 
 /// The engine of one device installation.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Client {
     pub(super) config: Config,
     pub(super) key: DeviceKey,
@@ -93,7 +93,7 @@ pub struct Stats {
 }
 
 /// What a timer is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) enum Timer {
     /// Tells an engine that is new what time it is.
     Begin,
@@ -107,7 +107,7 @@ pub(super) enum Timer {
 }
 
 /// Where the connection is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Link {
     /// Closed until told to reconnect.
     Closed,
@@ -119,7 +119,7 @@ pub(super) enum Link {
     LoggedIn,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Operation {
     pub(super) conversation: ConversationId,
     pub(super) body: Body,
@@ -139,7 +139,7 @@ pub(super) struct Asked {
     pub(super) retry_at: Option<Time>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Conversation {
     /// The application has everything up to here.
     pub(super) cursor: Seq,
@@ -165,7 +165,7 @@ pub(super) struct Conversation {
 }
 
 /// An entry as it came, with the entry before it that this member may see.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Offered {
     pub(super) prev: Seq,
     pub(super) entry: Entry,

@@ -14,7 +14,7 @@ use crate::ids::{Chain, ConversationId, DeviceKey, MessageId, Seq, UserId};
 pub use memory::Memory;
 
 /// One atomic change of durable state.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Record {
     /// The conversation's log grows by one entry. It also enters the author's dedup window.
     Entry {
@@ -57,7 +57,7 @@ pub enum Record {
 }
 
 /// One position of a conversation's log.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Entry {
     /// Its position.
     pub seq: Seq,
@@ -74,7 +74,7 @@ pub struct Entry {
 }
 
 /// What an entry is.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Body {
     /// A message.
     Message {
@@ -160,7 +160,7 @@ pub struct RecoveredDevice {
 }
 
 /// One line of the dedup window: what became of an id.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct RecentId {
     /// The author's id.
     pub id: MessageId,

@@ -14,7 +14,7 @@ use crate::limits;
 const MILLION: u64 = 1_000_000;
 
 /// An operation as it arrived.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Operation {
     id: MessageId,
     after: MessageId,
@@ -23,7 +23,7 @@ pub(super) struct Operation {
 }
 
 /// An operation that arrived before its predecessor.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Held(Operation);
 
 /// Why an operation is not taken.

@@ -8,7 +8,7 @@ use crate::journal::RecentId;
 use crate::limits;
 
 /// Ids of one device that were proposed, committed, or refused for good.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Dedup {
     /// Proposed and committed, by rising id.
     taken: VecDeque<Taken>,
@@ -18,7 +18,7 @@ pub(super) struct Dedup {
     refused: BTreeMap<(MessageId, u64), RejectCode>,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Hash)]
 struct Taken {
     recent: RecentId,
     committed: bool,
@@ -137,6 +137,14 @@ impl Dedup {
             .filter(|((_, refused), code)| **code != RejectCode::IdConflict || *refused == fingerprint)
             .map(|(_, code)| *code)
             .next()
+    }
+
+    /// What decides how it goes on (see the server's view).
+    #[cfg(test)]
+    pub(super) fn view(&self, into: &mut impl std::hash::Hasher) {
+        use std::hash::Hash;
+        (&self.taken, self.committed).hash(into);
+        self.refused.iter().for_each(|(id, code)| (id, *code as u8).hash(into));
     }
 
     fn find(&self, id: MessageId) -> Result<usize, usize> {

@@ -20,6 +20,8 @@ mod state;
 mod stats;
 mod sync;
 mod timers;
+#[cfg(test)]
+mod view;
 
 use bytes::Bytes;
 

@@ -24,7 +24,7 @@ pub(super) type DeviceIx = usize;
 pub(super) type ConversationIx = usize;
 
 /// The engine. One instance serves one journal.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Server {
     pub(super) config: Config,
     pub(super) random: Random,
@@ -56,7 +56,7 @@ pub struct Server {
 }
 
 /// What a timer is for. Each owner has at most one in the set; it looks at what is due when it fires.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) enum Timer {
     /// Login limit, heartbeat and silence of a connection.
     Connection(ConnectionId),
@@ -65,21 +65,21 @@ pub(super) enum Timer {
 }
 
 /// What is to be done when a proposal commits.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Proposal {
     pub(super) device: DeviceIx,
     pub(super) conversation: ConversationIx,
     pub(super) record: Record,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct User {
     pub(super) devices: Vec<DeviceIx>,
     /// Conversations of which some entry is or was visible to the user, in order of joining.
     pub(super) conversations: Vec<ConversationIx>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Device {
     pub(super) key: DeviceKey,
     pub(super) user: UserIx,
@@ -105,7 +105,7 @@ pub(super) struct Device {
     pub(super) timer_at: Option<Time>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Connection {
     pub(super) login: Login,
     pub(super) opened: Time,
@@ -118,7 +118,7 @@ pub(super) struct Connection {
     pub(super) loads: usize,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Login {
     Waiting,
     /// A new installation waits for its commit.
@@ -129,7 +129,7 @@ pub(super) enum Login {
     Done(DeviceIx),
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Conversation {
     pub(super) id: ConversationId,
     /// Last committed position, and the chain there.
@@ -156,21 +156,21 @@ pub(super) struct Conversation {
 }
 
 /// One stay of a user.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Stay {
     pub(super) from: Seq,
     pub(super) until: Option<Seq>,
 }
 
 /// A recent entry with its ready-made first `Deliver` (for those who saw the entry before it).
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct TailEntry {
     pub(super) entry: Entry,
     pub(super) frame: Bytes,
 }
 
 /// A device in a conversation.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Progress {
     /// Durable.
     pub(super) delivered: Seq,

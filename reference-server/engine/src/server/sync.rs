@@ -19,7 +19,7 @@ pub(super) struct Wanted {
 }
 
 /// A read of the log under way.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct PendingLoad {
     connection: ConnectionId,
     device: DeviceIx,
