@@ -17,7 +17,7 @@ use avouch_reports::verdict::Verdict;
 /// Where each defect shows: a scenario of the catalog, and a seed.
 const CASES: &[(Defect, &str, u64)] = &[
     (Defect::AckBeforeCommit, "disk/slow-sync", 1),
-    (Defect::DeliverBeforeCommit, "crash/kill", 1),
+    (Defect::DeliverBeforeCommit, "disk/slow-sync", 1),
     (Defect::AckAfterRefusal, "disk/full", 1),
     (Defect::RefusedIdStaysTaken, "disk/full-for-a-moment", 1),
     (Defect::RejectOfCommitted, "links/duplicate", 1),
