@@ -4,9 +4,7 @@
 
 use arbitrary::Arbitrary;
 use avouch_server::disk::SECTOR_BYTES;
-use avouch_server::journal::log::block::{
-    Link, SegmentHeader, begin_block, finish_block, read_segment,
-};
+use avouch_server::journal::log::block::{Link, SegmentHeader, begin_block, finish_block, read_segment};
 use avouch_server::journal::log::{decode_record, encode_record};
 use libfuzzer_sys::fuzz_target;
 
