@@ -13,18 +13,19 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures_util::{Sink, Stream};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, Sleep, sleep};
-use tokio_tungstenite::WebSocketStream;
-use tokio_tungstenite::tungstenite::Message;
-use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 
 use crate::adapter::Effect;
 use crate::device::Device;
 use crate::handle::{Handle, Letter, Status};
 use crate::recorder::Recorder;
+use socket::Socket;
+
+pub use socket::Carrier;
+
+mod socket;
 
 /// Frames that wait for a slow transport; past it the connection counts as broken.
 pub const OUTGOING_FRAMES_MAX: usize = 65_536;
@@ -51,6 +52,7 @@ pub type Clock = Rc<dyn Fn() -> u64>;
 /// One device's task.
 pub struct Shell<C: Connector> {
     device: Device,
+    carrier: Carrier,
     connector: C,
     recorder: Recorder,
     clock: Clock,
@@ -59,26 +61,17 @@ pub struct Shell<C: Connector> {
     wire: Wire<C::Stream>,
     arrived: Vec<Bytes>,
     outgoing: VecDeque<Bytes>,
-    abandoned: VecDeque<WebSocketStream<C::Stream>>,
+    abandoned: VecDeque<Socket<C::Stream>>,
 }
 
 /// A connection in the making.
-type Dial<S> = Pin<Box<dyn Future<Output = io::Result<WebSocketStream<S>>>>>;
+type Dial<S> = Pin<Box<dyn Future<Output = io::Result<Socket<S>>>>>;
 
 /// The transport's state.
 enum Wire<S> {
     Down,
     Connecting(Dial<S>),
     Up(Box<Socket<S>>),
-}
-
-/// A connection that is up.
-struct Socket<S> {
-    stream: WebSocketStream<S>,
-    /// Something was written and not flushed.
-    is_dirty: bool,
-    /// The end of the stream was read.
-    is_over: bool,
 }
 
 enum Event {
@@ -93,13 +86,19 @@ enum Event {
 
 impl<C: Connector> Shell<C> {
     /// A shell that is not running yet.
-    pub fn new(device: Device, connector: C, recorder: Recorder, clock: Clock) -> (Self, Handle) {
+    pub fn new(
+        device: Device,
+        (carrier, connector): (Carrier, C),
+        recorder: Recorder,
+        clock: Clock,
+    ) -> (Self, Handle) {
         let (sender, mailbox) = mpsc::unbounded_channel();
         let status = Rc::new(Status::default());
         // The shell ends only with the run; a letter after that has no reader and needs none.
         let handle = Handle::new(move |letter| drop(sender.send(letter)), status.clone());
         let shell = Self {
             device,
+            carrier,
             connector,
             recorder,
             clock,
@@ -162,15 +161,9 @@ impl<C: Connector> Shell<C> {
     }
 
     fn dial(&self) -> Dial<C::Stream> {
-        let stream = self.connector.connect();
+        let (carrier, stream) = (self.carrier, self.connector.connect());
         Box::pin(async move {
-            let handshake = async {
-                let stream = stream.await?;
-                let config = WebSocketConfig::default().read_buffer_size(READ_BUFFER_BYTES);
-                let upgraded =
-                    tokio_tungstenite::client_async_with_config("ws://avouch/", stream, Some(config));
-                upgraded.await.map(|(socket, _)| socket).map_err(io::Error::other)
-            };
+            let handshake = async { Socket::open(carrier, stream.await?).await };
             tokio::time::timeout(Duration::from_nanos(CONNECT_NS_MAX), handshake)
                 .await
                 .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
@@ -181,7 +174,11 @@ impl<C: Connector> Shell<C> {
     fn close(&mut self) {
         if let Wire::Up(socket) = std::mem::replace(&mut self.wire, Wire::Down) {
             let frames = std::mem::take(&mut self.outgoing);
-            tokio::task::spawn_local(say_goodbye(socket.stream, frames));
+            tokio::task::spawn_local(async move {
+                let farewell = socket.say_goodbye(frames);
+                // The device has left; whether the last words arrive is the protocol's affair.
+                let _ = tokio::time::timeout(Duration::from_nanos(CONNECT_NS_MAX), farewell).await;
+            });
         }
         self.hang_up();
     }
@@ -194,7 +191,7 @@ impl<C: Connector> Shell<C> {
     fn take_over(&mut self, now_ns: u64) {
         if let Wire::Up(socket) = std::mem::replace(&mut self.wire, Wire::Down) {
             self.outgoing.clear();
-            self.abandoned.push_back(socket.stream);
+            self.abandoned.push_back(*socket);
             if self.abandoned.len() > ABANDONED_MAX {
                 self.abandoned.pop_front();
             }
@@ -228,21 +225,6 @@ pub(crate) fn rearm(timer: Pin<&mut Sleep>, next: Instant) {
     }
 }
 
-async fn say_goodbye<S: AsyncRead + AsyncWrite + Unpin>(
-    mut socket: WebSocketStream<S>,
-    frames: VecDeque<Bytes>,
-) {
-    use futures_util::SinkExt;
-    let farewell = async {
-        for frame in frames {
-            socket.feed(Message::Binary(frame)).await?;
-        }
-        socket.close(None).await
-    };
-    // The device has left; whether the last words arrive is the protocol's affair.
-    let _ = tokio::time::timeout(Duration::from_nanos(CONNECT_NS_MAX), farewell).await;
-}
-
 fn poll_wire<S: AsyncRead + AsyncWrite + Unpin>(
     wire: &mut Wire<S>,
     arrived: &mut Vec<Bytes>,
@@ -252,8 +234,8 @@ fn poll_wire<S: AsyncRead + AsyncWrite + Unpin>(
     match wire {
         Wire::Down => Poll::Pending,
         Wire::Connecting(dial) => Poll::Ready(match ready!(dial.as_mut().poll(context)) {
-            Ok(stream) => {
-                *wire = Wire::Up(Box::new(Socket { stream, is_dirty: false, is_over: false }));
+            Ok(socket) => {
+                *wire = Wire::Up(Box::new(socket));
                 Event::Up
             }
             Err(_) => Event::Down,
@@ -272,58 +254,15 @@ fn poll_wire<S: AsyncRead + AsyncWrite + Unpin>(
     }
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
-    /// Takes what is there.
-    fn read(&mut self, arrived: &mut Vec<Bytes>, context: &mut Context<'_>) {
-        while !self.is_over && arrived.len() < FRAMES_PER_TURN {
-            match Pin::new(&mut self.stream).poll_next(context) {
-                Poll::Pending => return,
-                Poll::Ready(Some(Ok(Message::Binary(frame)))) => arrived.push(frame),
-                Poll::Ready(Some(Ok(Message::Close(_)) | Err(_)) | None) => self.is_over = true,
-                Poll::Ready(Some(Ok(_))) => {}
-            }
-        }
-    }
-
-    fn poll_write(&mut self, outgoing: &mut VecDeque<Bytes>, context: &mut Context<'_>) -> Result<(), ()> {
-        let mut stream = Pin::new(&mut self.stream);
-        while !outgoing.is_empty() {
-            match stream.as_mut().poll_ready(context) {
-                Poll::Pending => return Ok(()),
-                Poll::Ready(Err(_)) => return Err(()),
-                Poll::Ready(Ok(())) => {}
-            }
-            if let Some(frame) = outgoing.pop_front() {
-                stream.as_mut().start_send(Message::Binary(frame)).map_err(|_| ())?;
-                self.is_dirty = true;
-            }
-        }
-        if self.is_dirty {
-            match stream.as_mut().poll_flush(context) {
-                Poll::Ready(Ok(())) => self.is_dirty = false,
-                Poll::Ready(Err(_)) => return Err(()),
-                Poll::Pending => {}
-            }
-        }
-        Ok(())
-    }
-}
-
 /// Reads abandoned connections to their end; ready when one of them was ended by the server.
 fn poll_abandoned<S: AsyncRead + AsyncWrite + Unpin>(
-    abandoned: &mut VecDeque<WebSocketStream<S>>,
+    abandoned: &mut VecDeque<Socket<S>>,
     context: &mut Context<'_>,
 ) -> Poll<()> {
     for index in 0..abandoned.len() {
-        loop {
-            match Pin::new(&mut abandoned[index]).poll_next(context) {
-                Poll::Pending => break,
-                Poll::Ready(Some(Ok(message))) if !message.is_close() => {}
-                Poll::Ready(_) => {
-                    abandoned.remove(index);
-                    return Poll::Ready(());
-                }
-            }
+        if abandoned[index].poll_end(context).is_ready() {
+            abandoned.remove(index);
+            return Poll::Ready(());
         }
     }
     Poll::Pending

@@ -8,7 +8,9 @@ use tokio::io::DuplexStream;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::LocalSet;
 use tokio::time::Instant;
-use tokio_tungstenite::accept_async;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::{WebSocketStream, accept_async};
 
 use super::*;
 use crate::adapter::{Adapter, Input, Wish};
@@ -79,6 +81,10 @@ struct Scene {
 
 impl Scene {
     fn start(is_reachable: bool) -> Self {
+        Self::start_on(Carrier::WebSocket, is_reachable)
+    }
+
+    fn start_on(carrier: Carrier, is_reachable: bool) -> Self {
         let ((heard_sender, heard), (far_sender, far_ends)) = (unbounded_channel(), unbounded_channel());
         let says = Rc::<RefCell<VecDeque<Effect>>>::default();
         let said = says.clone();
@@ -89,7 +95,8 @@ impl Scene {
         let clock: Clock = Rc::new(move || began.elapsed().as_nanos() as u64);
         let connector = Dialled { far_ends: far_sender, is_reachable };
         let recorder = Recorder::new(Box::new(|_| Ok(())));
-        let (shell, handle) = Shell::new(Device::new(habits, install), connector, recorder, clock);
+        let device = Device::new(habits, install);
+        let (shell, handle) = Shell::new(device, (carrier, connector), recorder, clock);
         tokio::task::spawn_local(shell.run());
         Self { handle, heard, far_ends, says }
     }
@@ -250,5 +257,46 @@ fn a_shell_without_a_conductor_ends() {
         let Scene { handle, .. } = scene;
         drop(handle);
         assert!(matches!(served.next().await, None | Some(Err(_))), "its connection went with it");
+    });
+}
+
+#[test]
+fn bytes_pass_both_ways_in_order_however_they_are_cut() {
+    play(|| async {
+        let mut scene = Scene::start_on(Carrier::Bytes, true);
+        scene.say([Effect::Connect]);
+        let mut served = scene.far_ends.recv().await.expect("the shell dials");
+        assert_eq!(scene.hears().await, "connected");
+        let texts: Vec<String> = (0..500).map(|number| format!("frame {number};")).collect();
+        scene.say(texts.iter().map(|text| frame(text)));
+        let wanted = texts.concat();
+        let mut got = vec![0; wanted.len()];
+        served.read_exact(&mut got).await.expect("the shell writes");
+        assert_eq!(String::from_utf8_lossy(&got), wanted);
+
+        let sent = "x".repeat(5_000);
+        served.write_all(sent.as_bytes()).await.expect("the shell reads");
+        let mut heard = String::new();
+        while heard.len() < sent.len() {
+            heard += &scene.hears().await;
+        }
+        assert_eq!(heard, sent);
+        drop(served);
+        assert_eq!(scene.hears().await, "disconnected");
+    });
+}
+
+#[test]
+fn who_leaves_a_byte_stream_sends_the_last_words_first_and_then_its_end() {
+    play(|| async {
+        let mut scene = Scene::start_on(Carrier::Bytes, true);
+        scene.say([Effect::Connect]);
+        let mut served = scene.far_ends.recv().await.expect("the shell dials");
+        assert_eq!(scene.hears().await, "connected");
+        served.write_all(b"on the way").await.expect("it is open");
+        scene.say([frame("last"), frame("words"), Effect::Disconnect]);
+        let mut got = String::new();
+        served.read_to_string(&mut got).await.expect("it ends politely");
+        assert_eq!(got, "lastwords");
     });
 }

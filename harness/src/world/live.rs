@@ -25,7 +25,7 @@ use super::news::{self, News, REFERENCE_FRAMING};
 use super::process::{Launch, Process, Ready, Stopped};
 use super::proxy::{Clock as LinkClock, Config, Proxy};
 use super::{LocalTask, NodeOrder, OrderError, Triggered, World};
-use crate::client::{Clock, Connector, Shell};
+use crate::client::{Carrier, Clock, Connector, Shell};
 use crate::conductor::{Ended, conduct};
 use crate::device::Device;
 use crate::handle::Handle;
@@ -244,7 +244,7 @@ impl World for LiveWorld {
 
     fn start_device(&self, device: Device, recorder: &Recorder) -> Handle {
         let address = self.addresses.get(device.number().0 as usize).copied().flatten();
-        let (shell, handle) = Shell::new(device, LiveConnector { address }, recorder.clone(), self.clock());
+        let (shell, handle) = Shell::new(device, (Carrier::WebSocket, LiveConnector { address }), recorder.clone(), self.clock());
         tokio::task::spawn_local(shell.run());
         handle
     }

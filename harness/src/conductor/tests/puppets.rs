@@ -19,7 +19,7 @@ use tokio::time::{Instant, sleep};
 use super::super::*;
 use super::SECOND_NS;
 use crate::adapter::{Adapter, Effect, Input, Outgoing, Wish};
-use crate::client::{Clock, Connector, Shell};
+use crate::client::{Carrier, Clock, Connector, Shell};
 use crate::device::Device as PersonsDevice;
 use crate::handle::Handle;
 use crate::world::{LocalTask, OrderError, Triggered};
@@ -203,7 +203,7 @@ impl World for Puppet {
     }
 
     fn start_device(&self, device: PersonsDevice, recorder: &Recorder) -> Handle {
-        let (shell, handle) = Shell::new(device, Nowhere, recorder.clone(), self.clock());
+        let (shell, handle) = Shell::new(device, (Carrier::WebSocket, Nowhere), recorder.clone(), self.clock());
         tokio::task::spawn_local(shell.run());
         handle
     }
