@@ -12,6 +12,7 @@ mod schema;
 mod serve;
 mod signals;
 mod sources;
+mod targets;
 
 use std::process::ExitCode;
 

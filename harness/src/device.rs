@@ -204,9 +204,10 @@ impl Device {
                 let sending = Sending { conversation, message: Message(message), bytes, reply };
                 self.send(now_ns, intended_ns, &sending);
             }
-            Do::ReadHistory { conversation } => {
+            Do::ReadHistory { conversation } if self.adapter.has_history() => {
                 self.page(now_ns, conversation, 0);
             }
+            Do::ReadHistory { .. } => {}
             Do::ChangeMembers { conversation, message, added, removed } => {
                 let message = Message(message);
                 self.saw.push_back(What::MembersChange {

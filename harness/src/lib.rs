@@ -17,5 +17,6 @@ pub mod payload;
 pub mod perform;
 pub mod recorder;
 pub mod session;
+pub mod subject;
 pub mod sweep;
 pub mod world;

@@ -1,4 +1,4 @@
-//! Performs one run of the reference server in the world that was asked for.
+//! Performs one run of a target in the world that was asked for, and knows how the reference server is set up for it.
 
 use std::fmt::Write as _;
 use std::fs::File;
@@ -12,10 +12,11 @@ use avouch_engine::client::Config;
 use avouch_reports::history::Header;
 use avouch_reports::run::{End, Run, RunFacts};
 use avouch_scenarios::keyed::{self, Purpose};
-use avouch_scenarios::plan::{ClientVerb, Fault, Plan, PlannedFault, When};
+use avouch_scenarios::plan::{ClientVerb, Fault, Plan, PlannedFault};
 use avouch_server::config::Settings;
 
 use crate::adapter::Adapter;
+use crate::adapter::protocol;
 use crate::adapter::reference::{self, Identity, Reference};
 use crate::check::Options;
 use crate::conductor::{Ended, Installer, conduct};
@@ -23,8 +24,11 @@ use crate::interrupt::Interrupt;
 use crate::panics;
 use crate::payload;
 use crate::session::{Brief, Earlier, Session, SessionError};
+use crate::subject::Subject;
 use crate::world::explore::explore;
 use crate::world::sim::simulate;
+
+pub use crate::subject::reference_claims;
 
 /// Stack of a run's thread. Bytes.
 const STACK_BYTES: usize = 8 * 1024 * 1024;
@@ -74,6 +78,8 @@ pub struct Task {
     pub folder: PathBuf,
     /// The command that repeats it.
     pub repeat: String,
+    /// What is put to the test.
+    pub subject: Subject,
 }
 
 /// Reads a whole text file of at most that many bytes.
@@ -91,10 +97,10 @@ pub fn read_bounded(path: &Path, bytes_max: usize) -> io::Result<String> {
 }
 
 /// Why a plan makes no sense in a world: it has faults, and this world can carry out none of them.
-pub fn why_not(plan: &Plan, world: World) -> Option<&'static str> {
+pub fn why_not(plan: &Plan, world: World, subject: &Subject) -> Option<&'static str> {
     let lacking = |fault: &PlannedFault| match world {
         World::Sim | World::Explore => None,
-        World::Live => crate::world::live::lacks(&fault.fault),
+        World::Live => crate::world::live::lacks(&fault.fault, subject),
     };
     let first = lacking(plan.faults.first()?)?;
     plan.faults.iter().all(|fault| lacking(fault).is_some()).then_some(first)
@@ -109,23 +115,7 @@ pub fn check_plan(plan: &Plan) -> Result<(), String> {
         ));
     }
     server_settings(plan)?;
-    for fault in &plan.faults {
-        let trigger = match &fault.when {
-            When::OnFrame(trigger) => Some(trigger.kind.as_str()),
-            When::At { .. } => None,
-        };
-        let filter = match &fault.fault {
-            Fault::Link(link) => link.kind.as_deref(),
-            Fault::Node(_) | Fault::Client(_) => None,
-        };
-        for kind in trigger.into_iter().chain(filter) {
-            if !reference::frame_kinds().any(|known| known == kind) {
-                let known = reference::frame_kinds().collect::<Vec<_>>().join(", ");
-                return Err(format!("the reference protocol has no frame `{kind}`\nhint: it has {known}"));
-            }
-        }
-    }
-    Ok(())
+    protocol::check_plan(&protocol::Reference, plan)
 }
 
 /// The reference server's configuration file for a plan: the plan's settings and the runs' secret.
@@ -182,7 +172,7 @@ pub fn on_own_thread(task: Task, interrupt: Interrupt) -> Performed {
 }
 
 fn perform(task: Task, interrupt: Interrupt) -> Performed {
-    let world = task.world;
+    let (world, subject) = (task.world, task.subject.clone());
     let brief = brief(task.clone());
     let plan = brief.plan.clone();
     let session = match Session::open(brief) {
@@ -193,7 +183,7 @@ fn perform(task: Task, interrupt: Interrupt) -> Performed {
     let ended = match world {
         World::Sim => in_simulation(&plan, &session, interrupt),
         World::Explore => explored(&plan, &session, interrupt),
-        World::Live => crate::world::live::perform(&plan, &session, interrupt),
+        World::Live => crate::world::live::perform(&plan, &subject, &session, interrupt),
     };
     match session.close(&ended) {
         Ok(run) => Performed { run, earlier, complaint: None },
@@ -253,27 +243,24 @@ pub fn check_options(plan: &Plan) -> Options {
     }
 }
 
-fn brief(task: Task) -> Brief {
-    let claims = reference_claims();
+fn brief(mut task: Task) -> Brief {
+    let subject = task.subject;
+    let claims = subject.claims_in(&task.plan);
+    subject.dialect.prepare(&mut task.plan);
     let header = Header {
         tool: concat!("avouch ", env!("CARGO_PKG_VERSION")).to_owned(),
         scenario: task.plan.scenario.clone(),
         seed: Some(task.plan.seed),
         world: task.world.name().to_owned(),
-        target: "reference".to_owned(),
+        target: subject.name(),
         claims,
         expected: task.plan.expect.guarantees.clone(),
         repeat: task.repeat,
         started: None,
         notes: task.plan.defects.iter().map(|name| format!("planted defect: {name}")).collect(),
     };
-    let options = check_options(&task.plan);
+    let options = subject.dialect.check_options(&task.plan);
     Brief { plan: Rc::new(task.plan), header, options, folder: task.folder }
-}
-
-/// What the reference server promises: everything that a checker knows.
-pub fn reference_claims() -> Vec<String> {
-    crate::check::GUARANTEES.iter().map(|guarantee| guarantee.id.to_owned()).collect()
 }
 
 /// Whether a device ever takes its time with deliveries.

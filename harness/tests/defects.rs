@@ -10,6 +10,7 @@ use std::thread;
 
 use avouch::interrupt::Interrupt;
 use avouch::perform::{self, Task, World};
+use avouch::subject::Subject;
 use avouch_engine::defects::{DEFECTS, Defect};
 use avouch_reports::run::{Outcome, Run};
 use avouch_reports::verdict::Verdict;
@@ -83,7 +84,8 @@ fn perform(scenario: &str, seed: u64, defect: Option<Defect>) -> Run {
     // What an earlier run of this test left.
     let _ = std::fs::remove_dir_all(&folder);
     perform::check_plan(&plan).unwrap_or_else(|why| panic!("{scenario}: {why}"));
-    let task = Task { plan, world: World::Sim, folder, repeat: String::new() };
+    let subject = Subject::reference();
+    let task = Task { plan, world: World::Sim, folder, repeat: String::new(), subject };
     let performed = perform::on_own_thread(task, Interrupt::default());
     assert_eq!(performed.complaint, None, "{scenario}");
     performed.run

@@ -41,9 +41,17 @@ impl<'s> Shapes<'s> {
             return choice(&choices, value, findings);
         }
         if let Some(any) = schema.get("anyOf").and_then(Value::as_array) {
-            let kinds: Vec<&str> = any.iter().filter_map(|one| kind(self.resolve(one))).collect();
-            if !kinds.iter().any(|kind| has_kind(kind, value.get_ref())) {
-                wrong_kind(&kinds.join(" or "), value, findings);
+            let of_kind =
+                |one: &&Value| kind(self.resolve(one)).is_some_and(|k| has_kind(k, value.get_ref()));
+            let fitting: Vec<&Value> = any.iter().filter(of_kind).collect();
+            match fitting[..] {
+                [] => {
+                    let kinds: Vec<&str> = any.iter().filter_map(|one| kind(self.resolve(one))).collect();
+                    wrong_kind(&kinds.join(" or "), value, findings);
+                }
+                // Only one alternative can be meant: what is wrong with it can be said at its place.
+                [one] => self.value(one, value, findings),
+                _ => {}
             }
             return;
         }
@@ -151,6 +159,9 @@ fn is_null(schema: &Value) -> bool {
 
 /// The type a schema asks for, "or null" taken away.
 fn kind(schema: &Value) -> Option<&str> {
+    if choices(schema).is_some() {
+        return Some("string");
+    }
     match schema.get("type")? {
         Value::String(kind) => Some(kind),
         Value::Array(kinds) => kinds.iter().filter_map(Value::as_str).find(|kind| *kind != "null"),

@@ -1,18 +1,30 @@
-//! A target: a server that can be put to the test, how it is reached, and what it claims.
+//! A target: a server that can be put to the test, how it is started and reached, and what it claims, mode by mode.
 //!
-//! A claim is somebody's promise with its source. What no source promises is observed and shown, never punished.
+//! A claim is somebody's promise with its source. What no source promises is observed and shown, never punished; where a
+//! source says that it does *not* promise something, a disclaimer keeps that sentence beside what was observed.
+//!
+//! Not here: what a protocol's options mean (its adapter says), and how a server is kept (the live world does).
 
+mod filled;
+mod sense;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::diagnostic::{Findings, Refused};
+use crate::diagnostic::Refused;
 use crate::guarantees::GuaranteeId;
 use crate::parse;
-use crate::places::Part::{Item, Key};
-use crate::places::Places;
+use crate::plan::{Fault, NodeVerb, Plan};
+use crate::scenario::{Setting, is_default};
+use crate::units::Time;
+
+pub use filled::{Places as FilledPlaces, Unfilled, fill, port_names};
 
 /// A server that can be put to the test.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -23,24 +35,115 @@ pub struct Target {
     pub version: Option<u32>,
     /// What it is, in one sentence.
     pub about: String,
-    /// The adapter that speaks its protocol.
+    /// The adapter that speaks its protocol: "mqtt".
     pub protocol: String,
     /// How it is started. Default: it runs already, and `avouch` is told its address.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub start: Option<Start>,
-    /// What it promises.
+    /// What it promises in every mode.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub claim: Vec<Claim>,
+    /// What a source says that it does not promise, in every mode.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub disclaimer: Vec<Disclaimer>,
+    /// Ways to run and to use it that differ in what they promise. Default: one, without options.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub mode: Vec<Mode>,
 }
 
 /// How a target is started.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
+#[serde(untagged)]
 pub enum Start {
-    /// Our own server, which is part of this tool.
+    /// The server that is part of this tool.
+    Part(Part),
+    /// A program.
+    Program(Box<Program>),
+}
+
+/// The server that is part of this tool.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Part {
+    /// The reference server.
     BuiltIn,
-    /// A program with its arguments; `{port}` and `{data}` stand for a free port and an empty folder.
-    Command(Vec<String>),
+}
+
+/// A program that is a server. In its command, files, environment and values, `{port}` stands for a free port of
+/// 127.0.0.1, `{port_NAME}` for another one, `{data}` for an empty folder, `{files}` for the folder with the generated files, and
+/// `{NAME}` for a value.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Program {
+    /// The program and its arguments.
+    pub command: Vec<String>,
+    /// Files that are made before the first start, by name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub files: BTreeMap<String, String>,
+    /// What `{NAME}` stands for, unless a mode says otherwise.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub values: BTreeMap<String, String>,
+    /// What is added to the environment.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub environment: BTreeMap<String, String>,
+    /// How it shows that it is ready. Default: its port accepts connections.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub ready: Ready,
+    /// It must be ready within this.
+    #[serde(default = "twenty_seconds")]
+    pub ready_within: Time,
+    /// The signal that asks it to stop.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub stop: StopSignal,
+    /// It must have stopped within this; then it is killed, and that is told.
+    #[serde(default = "twenty_seconds")]
+    pub stop_within: Time,
+}
+
+/// How a server shows that it is ready: its port accepts connections, and (where it says so) a line of its log has these words.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Ready {
+    /// Words of a line of its standard output or error.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub log: Option<String>,
+}
+
+/// The signal that asks a server to stop.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum StopSignal {
+    /// SIGTERM.
+    #[default]
+    Term,
+    /// SIGINT.
+    Int,
+    /// SIGQUIT.
+    Quit,
+    /// SIGUSR2.
+    Usr2,
+}
+
+/// One way to run and to use a target.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Mode {
+    /// Its name on a command line: "durable-qos1".
+    pub name: String,
+    /// What is special about it, in one sentence.
+    pub about: String,
+    /// Options of the protocol, as its adapter has them.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub options: BTreeMap<String, Setting>,
+    /// What `{NAME}` stands for in this mode.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub values: BTreeMap<String, String>,
+    /// What is promised in this mode, beside what the target promises in every mode.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub claim: Vec<Claim>,
+    /// What a source says that is not promised in this mode.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub disclaimer: Vec<Disclaimer>,
 }
 
 /// One promise.
@@ -51,6 +154,119 @@ pub struct Claim {
     pub guarantee: GuaranteeId,
     /// Where it is promised: document and section, in one line.
     pub source: String,
+    /// It is promised while nothing worse happens than this. Default: whatever happens.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub under: Option<Vec<FaultModel>>,
+}
+
+/// What a source says that is not promised.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Disclaimer {
+    /// Which guarantee.
+    pub guarantee: GuaranteeId,
+    /// Where that is said: document and section, in one line.
+    pub source: String,
+}
+
+/// What can happen to a server, as documentation speaks of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum FaultModel {
+    /// Connections end, are slow or silent.
+    Disconnect,
+    /// The process stands still for a while.
+    Pause,
+    /// It is asked to stop, and started again.
+    Restart,
+    /// It is killed, and started again.
+    Kill,
+    /// Its machine loses power.
+    PowerLoss,
+    /// Its disk or clock misbehaves.
+    Machine,
+}
+
+impl FaultModel {
+    /// As it stands in target files.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Disconnect => "disconnect",
+            Self::Pause => "pause",
+            Self::Restart => "restart",
+            Self::Kill => "kill",
+            Self::PowerLoss => "power-loss",
+            Self::Machine => "machine",
+        }
+    }
+
+    /// What a planned fault is.
+    pub fn of(fault: &Fault) -> Self {
+        match fault {
+            Fault::Link(_) | Fault::Client(_) => Self::Disconnect,
+            Fault::Node(node) => match node.verb {
+                NodeVerb::Kill { .. } => Self::Kill,
+                NodeVerb::Pause => Self::Pause,
+                NodeVerb::Restart { .. } => Self::Restart,
+                NodeVerb::PowerLoss { .. } => Self::PowerLoss,
+                NodeVerb::Isolate { .. } => Self::Disconnect,
+                NodeVerb::SlowSync { .. }
+                | NodeVerb::FailSync
+                | NodeVerb::DiskFull
+                | NodeVerb::ClockSkew { .. } => Self::Machine,
+            },
+        }
+    }
+}
+
+impl Claim {
+    /// Whether it is made for a run in which these faults happen.
+    pub fn holds_in(&self, plan: &Plan) -> bool {
+        let Some(under) = &self.under else { return true };
+        plan.faults.iter().all(|planned| under.contains(&FaultModel::of(&planned.fault)))
+    }
+}
+
+impl Target {
+    /// A mode by its name; without a name, the first. A target without modes has one that is called `default`.
+    pub fn mode(&self, name: Option<&str>) -> Option<Mode> {
+        if self.mode.is_empty() {
+            let only = Mode {
+                name: "default".to_owned(),
+                about: self.about.clone(),
+                options: BTreeMap::new(),
+                values: BTreeMap::new(),
+                claim: Vec::new(),
+                disclaimer: Vec::new(),
+            };
+            return name.is_none_or(|name| name == only.name).then_some(only);
+        }
+        self.mode.iter().find(|mode| name.is_none_or(|name| mode.name == name)).cloned()
+    }
+
+    /// Names of its modes.
+    pub fn mode_names(&self) -> Vec<String> {
+        if self.mode.is_empty() {
+            return vec!["default".to_owned()];
+        }
+        self.mode.iter().map(|mode| mode.name.clone()).collect()
+    }
+
+    /// Everything that is promised in a mode: its own claims, then those that hold in every mode and that it does not
+    /// make otherwise itself.
+    pub fn claims(&self, mode: &Mode) -> Vec<Claim> {
+        let own = |claim: &&Claim| !mode.claim.iter().any(|other| other.guarantee == claim.guarantee);
+        mode.claim.iter().chain(self.claim.iter().filter(own)).cloned().collect()
+    }
+
+    /// Everything that is said not to be promised in a mode.
+    pub fn disclaimers(&self, mode: &Mode) -> Vec<Disclaimer> {
+        mode.disclaimer.iter().chain(&self.disclaimer).cloned().collect()
+    }
+}
+
+fn twenty_seconds() -> Time {
+    Time::s(20)
 }
 
 /// One target that comes with the tool.
@@ -76,67 +292,5 @@ static SCHEMA: LazyLock<Value> = LazyLock::new(target_schema);
 
 /// Reads a target. `file` is how errors call it. Never panics, whatever the text is.
 pub fn parse_target(file: &str, text: &str) -> Result<Target, Refused> {
-    parse::parse(file, text, &SCHEMA, check)
-}
-
-fn check(target: &Target, places: &Places<'_, '_>, findings: &mut Findings<'_>) {
-    if matches!(&target.start, Some(Start::Command(words)) if words.is_empty()) {
-        findings.add(
-            places.of(&[Key("start")]),
-            "no program is named",
-            "write command = [\"program\", \"argument\"]",
-        );
-    }
-    for (index, claim) in target.claim.iter().enumerate() {
-        let place = |key| places.of(&[Key("claim"), Item(index), Key(key)]);
-        if claim.source.trim().is_empty() {
-            findings.add(place("source"), "a claim without a source", "say where it is promised");
-        }
-        if target.claim[..index].iter().any(|earlier| earlier.guarantee == claim.guarantee) {
-            findings.add(
-                place("guarantee"),
-                format!("`{}` is claimed twice", claim.guarantee),
-                "keep one of the two",
-            );
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn our_own_server_claims_every_guarantee() {
-        for entry in TARGETS {
-            let target = parse_target(entry.name, entry.text).unwrap_or_else(|refused| panic!("{refused}"));
-            assert_eq!(parse_target("x", &toml::to_string(&target).unwrap()), Ok(target.clone()));
-            if entry.name == "reference" {
-                let mut claimed: Vec<&str> = target.claim.iter().map(|claim| claim.guarantee.0).collect();
-                claimed.sort_unstable();
-                let mut all: Vec<&str> = crate::guarantees::GUARANTEES.iter().map(|(id, _)| *id).collect();
-                all.sort_unstable();
-                assert_eq!(claimed, all);
-            }
-        }
-    }
-
-    #[test]
-    fn a_claim_needs_a_source_and_a_known_guarantee() {
-        let head = "about = \"x\"\nprotocol = \"y\"\n";
-        for (claim, message) in [
-            ("[[claim]]\nguarantee = \"no-loss\"\nsource = \" \"", "a claim without a source"),
-            ("[[claim]]\nguarantee = \"no-loss\"", "`source` is missing"),
-            ("[[claim]]\nguarantee = \"no-lose\"\nsource = \"z\"", "`no-lose` is not a guarantee"),
-            (
-                "[[claim]]\nguarantee = \"intact\"\nsource = \"z\"\n[[claim]]\nguarantee = \"intact\"\nsource = \"z\"",
-                "twice",
-            ),
-            ("[start]\ncommand = []", "no program is named"),
-            ("start = \"builtin\"", "unknown variant"),
-        ] {
-            let refused = parse_target("x", &format!("{head}{claim}")).unwrap_err().to_string();
-            assert!(refused.contains(message), "{refused}");
-        }
-    }
+    parse::parse(file, text, &SCHEMA, sense::check)
 }

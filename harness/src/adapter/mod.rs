@@ -3,6 +3,7 @@
 //! An adapter is sans-IO: it is handed time, bytes and wishes, and answers with effects. It never
 //! judges and never hides: whatever the protocol tells the device is an event of the history.
 
+pub mod protocol;
 pub mod reference;
 
 use avouch_reports::history::{Message, What};
@@ -103,6 +104,11 @@ pub trait Adapter {
     fn poll(&mut self) -> Option<Effect>;
     /// When [`Input::Timeout`] is wanted.
     fn next_timeout_ns(&self) -> Option<u64>;
-    /// Whether this device is connected and nothing is outstanding on either side that it knows of.
+    /// Whether this device is connected and nothing is outstanding on either side that it knows of. A device that has to
+    /// subscribe first is not idle before the server confirmed that: the chaos begins only when all devices are.
     fn is_idle(&self) -> bool;
+    /// Whether there is history to ask for. Nobody asks for a page where there is none.
+    fn has_history(&self) -> bool {
+        true
+    }
 }

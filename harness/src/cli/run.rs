@@ -9,15 +9,15 @@ use std::thread;
 use avouch_engine::defects::Defects;
 use avouch_reports::run::Run;
 use avouch_scenarios::plan::Plan;
-use avouch_scenarios::target::TARGETS;
 use clap::ValueEnum;
 
 use super::carry_out::{CarriedOut, carry_out};
 use super::output::Output;
 use super::sources::{self, Loaded};
-use super::{Exit, Format};
+use super::{Exit, Format, targets};
 use crate::perform::{self, Performed, Task, World};
 use crate::session::Earlier;
+use crate::subject::Subject;
 use crate::world::descriptors;
 
 /// The summary of all runs in the folder of run folders.
@@ -29,12 +29,15 @@ pub(super) struct Args {
     /// Scenario files, folders of them, or names of the catalog such as crash/kill [default: the whole catalog]
     #[arg(value_name = "SCENARIO")]
     paths: Vec<PathBuf>,
-    /// Where to carry them out
-    #[arg(long, value_enum, default_value_t = WorldName::Sim)]
-    world: WorldName,
-    /// The server that is put to the test
-    #[arg(long, default_value = "reference", value_name = "NAME")]
+    /// Where to carry them out [default: sim; live for a target that is not part of this tool]
+    #[arg(long, value_enum)]
+    world: Option<WorldName>,
+    /// The server that is put to the test: a name, a target file, or PROTOCOL://HOST:PORT of one that runs
+    #[arg(long, default_value = "reference", value_name = "TARGET")]
     target: String,
+    /// The mode of the target [default: its first]
+    #[arg(long, value_name = "NAME")]
+    mode: Option<String>,
     /// What every random choice is made from [default: the scenario's own, or 1]
     #[arg(long, value_parser = seed, allow_hyphen_values = true, value_name = "NUMBER")]
     seed: Option<u64>,
@@ -92,8 +95,9 @@ pub(super) fn run(args: &Args, output: Output) -> Exit {
         output.error("nothing of this can be carried out in this world");
         return Exit::Inconclusive;
     }
-    let jobs = args.jobs.map_or_else(|| default_jobs(args.world), usize::from);
-    if let Err(words) = open_out(&args.out).and_then(|()| room_for_live(args.world, &tasks, jobs)) {
+    let world = tasks[0].world;
+    let jobs = args.jobs.map_or_else(|| default_jobs(world), usize::from);
+    if let Err(words) = open_out(&args.out).and_then(|()| room_for_live(world, &tasks, jobs)) {
         output.error(words);
         return Exit::Usage;
     }
@@ -105,29 +109,51 @@ pub(super) fn run(args: &Args, output: Output) -> Exit {
 }
 
 fn prepare(args: &Args, output: Output) -> Result<Vec<Task>, String> {
-    check_target(&args.target)?;
+    let subject = targets::find(&args.target)?.in_mode(args.mode.as_deref())?;
+    let world = world_for(args, &subject)?;
     Defects::named(args.defects.iter().map(String::as_str)).map_err(|error| error.to_string())?;
     let (scenarios, origin) = sources::load(&args.paths)?;
     if let Some(words) = origin.words() {
         output.say(format!("{} {words}", sources::counted(scenarios.len())));
     }
-    tasks(args, &scenarios)
+    tasks(args, (world, &subject), &scenarios)
 }
 
-fn check_target(name: &str) -> Result<(), String> {
-    if TARGETS.iter().any(|target| target.name == name) {
-        return Ok(());
-    }
-    let known = TARGETS.iter().map(|target| target.name).collect::<Vec<_>>().join(", ");
-    Err(format!("there is no target `{name}`\nhint: there is {known}; `avouch list targets` tells more"))
-}
-
-fn tasks(args: &Args, scenarios: &[Loaded]) -> Result<Vec<Task>, String> {
+/// Where a target can be: our own server in every world, any other only where it really runs.
+fn world_for(args: &Args, subject: &Subject) -> Result<World, String> {
     let world = match args.world {
-        WorldName::Sim => World::Sim,
-        WorldName::Explore => World::Explore,
-        WorldName::Live => World::Live,
+        Some(WorldName::Sim) => World::Sim,
+        Some(WorldName::Explore) => World::Explore,
+        Some(WorldName::Live) => World::Live,
+        None if subject.is_reference() => World::Sim,
+        None => World::Live,
     };
+    if world != World::Live && !subject.is_reference() {
+        let (name, word) = (subject.name(), world.name());
+        return Err(format!(
+            "{name} is a real server, which the world {word} has not\nhint: leave --world out"
+        ));
+    }
+    if !subject.is_reference() && !args.defects.is_empty() {
+        return Err("defects can be planted in the reference server only".to_owned());
+    }
+    Ok(world)
+}
+
+/// What names the target on a command line; nothing for the default.
+fn target_words(args: &Args, subject: &Subject) -> String {
+    if subject.is_reference() {
+        return String::new();
+    }
+    let mode = if subject.has_modes { format!(" --mode {}", subject.mode.name) } else { String::new() };
+    format!(" --target {}{mode}", quoted(&args.target))
+}
+
+fn tasks(
+    args: &Args,
+    (world, subject): (World, &Subject),
+    scenarios: &[Loaded],
+) -> Result<Vec<Task>, String> {
     let mut tasks = Vec::new();
     let mut folders: BTreeMap<PathBuf, &str> = BTreeMap::new();
     for loaded in scenarios {
@@ -137,7 +163,7 @@ fn tasks(args: &Args, scenarios: &[Loaded]) -> Result<Vec<Task>, String> {
         for seed in first..=last {
             let plan = loaded.scenario.plan(&loaded.name, seed);
             let plan = plan.map_err(|error| format!("{}: {error}", loaded.argument))?;
-            let task = task(args, world, loaded, plan)?;
+            let task = task(args, (world, subject), loaded, plan)?;
             if let Some(other) = folders.insert(task.folder.clone(), &loaded.argument) {
                 return Err(format!(
                     "{other} and {} would have one run folder, {}\nhint: run them one after the other, each with its own --out",
@@ -151,7 +177,12 @@ fn tasks(args: &Args, scenarios: &[Loaded]) -> Result<Vec<Task>, String> {
     Ok(tasks)
 }
 
-fn task(args: &Args, world: World, loaded: &Loaded, mut plan: Plan) -> Result<Task, String> {
+fn task(
+    args: &Args,
+    (world, subject): (World, &Subject),
+    loaded: &Loaded,
+    mut plan: Plan,
+) -> Result<Task, String> {
     if args.no_gates {
         plan.expect.latency.clear();
     }
@@ -161,9 +192,10 @@ fn task(args: &Args, world: World, loaded: &Loaded, mut plan: Plan) -> Result<Ta
     let scenario = quoted(&loaded.argument);
     let gates = if args.no_gates { " --no-gates" } else { "" };
     let planted: String = plan.defects.iter().flat_map(|name| [" --defect ", name.as_str()]).collect();
-    let repeat = format!("avouch run {scenario} --world {word} --seed {}{gates}{planted}", plan.seed);
-    perform::check_plan(&plan).map_err(|why| format!("{}: {why}", loaded.argument))?;
-    Ok(Task { plan, world, folder, repeat })
+    let target = target_words(args, subject);
+    let repeat = format!("avouch run {scenario}{target} --world {word} --seed {}{gates}{planted}", plan.seed);
+    subject.check_plan(&plan).map_err(|why| format!("{}: {why}", loaded.argument))?;
+    Ok(Task { plan, world, folder, repeat, subject: subject.clone() })
 }
 
 /// As a shell takes it for one word.
@@ -176,16 +208,16 @@ fn quoted(argument: &str) -> String {
     }
 }
 
-fn default_jobs(world: WorldName) -> usize {
+fn default_jobs(world: World) -> usize {
     match world {
-        WorldName::Sim | WorldName::Explore => thread::available_parallelism().map_or(1, usize::from),
-        WorldName::Live => 1,
+        World::Sim | World::Explore => thread::available_parallelism().map_or(1, usize::from),
+        World::Live => 1,
     }
 }
 
 /// Leaves out what this world can do nothing of, and says so.
 fn without_senseless(tasks: Vec<Task>, output: Output) -> Vec<Task> {
-    let makes_sense = |task: &Task| match perform::why_not(&task.plan, task.world) {
+    let makes_sense = |task: &Task| match perform::why_not(&task.plan, task.world, &task.subject) {
         Some(why) => {
             output.say(format!("skipped: {} (seed {}): {why}", task.plan.scenario, task.plan.seed));
             false
@@ -224,8 +256,8 @@ fn open_out(out: &Path) -> Result<(), String> {
 }
 
 /// Live runs hold real sockets, and a process has so many file descriptors and no more.
-fn room_for_live(world: WorldName, tasks: &[Task], jobs: usize) -> Result<(), String> {
-    if world != WorldName::Live {
+fn room_for_live(world: World, tasks: &[Task], jobs: usize) -> Result<(), String> {
+    if world != World::Live {
         return Ok(());
     }
     let devices = tasks.iter().map(|task| task.plan.devices.len()).collect();

@@ -83,9 +83,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
         }
         if self.is_dirty {
             let flushed = match &mut self.line {
-                Line::WebSocket(stream) => {
-                    Pin::new(stream).poll_flush(context).map_err(io::Error::other)
-                }
+                Line::WebSocket(stream) => Pin::new(stream).poll_flush(context).map_err(io::Error::other),
                 Line::Bytes(stream) => Pin::new(stream).poll_flush(context),
             };
             match flushed {

@@ -17,6 +17,7 @@ use super::{Find, Stop, on_fresh_thread};
 use crate::check::GUARANTEES;
 use crate::interrupt::Interrupt;
 use crate::perform::{self, Task, World};
+use crate::subject::Subject;
 
 /// Candidates that shrinking one find tries, unless somebody wants another number.
 pub const SHRINK_RUNS: u64 = 5_000;
@@ -170,7 +171,7 @@ fn record(
     let mut plan = trial::plan_of(scenario, place.defects)?;
     plan.scenario = file.file_stem().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     let folder = place.out.join("runs").join(format!("{}-{}", plan.scenario, world.name()));
-    let task = Task { plan, world, folder, repeat: repeat.to_owned() };
+    let task = Task { plan, world, folder, repeat: repeat.to_owned(), subject: Subject::reference() };
     let run = perform::on_own_thread(task, Interrupt::default()).run;
     match &run.end {
         End::ToolFailed { why } => Err(why.clone()),

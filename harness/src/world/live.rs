@@ -1,14 +1,17 @@
-//! The live world: a real process of the reference server, real sockets, and the chaos proxy between.
+//! The live world: a real server, real sockets, and the chaos proxy between.
 //!
-//! Everything of the tool runs on one thread, as in the simulated world; the server is a process of its own, in a
-//! data directory of its own below the run folder. What cannot be done to a real process without owning its machine
-//! (a loss of power, failing or slow syncs, a full disk, another wall clock) is answered with the reason.
+//! Everything of the tool runs on one thread, as in the simulated world; a server that is started is a process of its own,
+//! in a data directory of its own below the run folder. What cannot be done to a real process without owning its machine
+//! (a loss of power, failing or slow syncs, a full disk, another wall clock), or to a server that somebody else runs, is
+//! answered with the reason.
+
+mod launch;
 
 use std::cell::RefCell;
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -21,8 +24,8 @@ use tokio::sync::Mutex;
 use tokio::task::LocalSet;
 use tokio::time::Instant;
 
-use super::news::{self, News, REFERENCE_FRAMING};
-use super::process::{Launch, Process, Ready, Stopped};
+use super::news::{self, News};
+use super::process::{Process, Stopped};
 use super::proxy::{Clock as LinkClock, Config, Proxy};
 use super::{LocalTask, NodeOrder, OrderError, Triggered, World};
 use crate::client::{Carrier, Clock, Connector, Shell};
@@ -30,14 +33,11 @@ use crate::conductor::{Ended, conduct};
 use crate::device::Device;
 use crate::handle::Handle;
 use crate::interrupt::Interrupt;
-use crate::perform;
 use crate::recorder::Recorder;
 use crate::session::Session;
+use crate::subject::{Place, Subject};
+use launch::{Server, place};
 
-/// A server must be ready within this.
-const READY_WITHIN: Duration = Duration::from_secs(20);
-/// A server that was asked to stop must have stopped within this; then it is killed.
-const STOP_WITHIN: Duration = Duration::from_secs(20);
 /// How often the process is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
@@ -46,11 +46,22 @@ const NO_SYNCS: &str =
     "slow or failing syncs of a real process need its machine; the simulated world has them";
 const NO_FULL_DISK: &str = "a full disk of a real process needs its machine; the simulated world has it";
 const NO_CLOCK: &str = "another wall clock of a real process needs its machine; the simulated world has it";
-const NO_OTHER_NODE: &str = "the reference server has one node, which no other can be cut off from";
+const NO_OTHER_NODE: &str = "the server has one node, which no other can be cut off from";
+const NOT_OURS: &str = "the server was not started by avouch, so that only its connections can be disturbed";
+/// A server that runs already must accept a connection within this.
+const REACHED_WITHIN: Duration = Duration::from_secs(5);
 
-/// Why this world cannot carry out a fault; `None` = it can.
-pub fn lacks(fault: &Fault) -> Option<&'static str> {
+/// Why this world cannot carry out a fault on a target; `None` = it can.
+pub fn lacks(fault: &Fault, subject: &Subject) -> Option<&'static str> {
+    if !subject.dialect.survives_frame_faults()
+        && let Some(why) = crate::link::skip_reason(fault, false)
+    {
+        return Some(why);
+    }
     let Fault::Node(node) = fault else { return None };
+    if matches!(subject.place, Place::Running(_)) {
+        return Some(NOT_OURS);
+    }
     match node.verb {
         NodeVerb::Kill { .. } | NodeVerb::Pause | NodeVerb::Restart { .. } => None,
         NodeVerb::PowerLoss { .. } => Some(NO_POWER_LOSS),
@@ -64,7 +75,8 @@ pub fn lacks(fault: &Fault) -> Option<&'static str> {
 /// The world, as the conductor sees it.
 pub struct LiveWorld {
     started: Instant,
-    launch: Launch,
+    server: Server,
+    carrier: Carrier,
     node: Mutex<Option<Process>>,
     proxy: Proxy,
     addresses: Vec<Option<SocketAddr>>,
@@ -74,7 +86,7 @@ pub struct LiveWorld {
 }
 
 /// Carries a plan out on real processes and says how that ended.
-pub fn perform(plan: &Rc<Plan>, session: &Session, interrupt: Interrupt) -> Ended {
+pub fn perform(plan: &Rc<Plan>, subject: &Subject, session: &Session, interrupt: Interrupt) -> Ended {
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return Ended::NoSetUp(format!("no runtime: {error}")),
@@ -82,12 +94,13 @@ pub fn perform(plan: &Rc<Plan>, session: &Session, interrupt: Interrupt) -> Ende
     let local = LocalSet::new();
     let recorder = session.recorder();
     local.block_on(&runtime, async {
-        let world = match LiveWorld::open(plan, session.folder(), recorder.clone()).await {
+        let opened = LiveWorld::open((plan, subject), session.folder(), recorder.clone()).await;
+        let world = match opened {
             Ok(world) => Rc::new(world),
             Err(why) => return Ended::TargetDied(why),
         };
         tokio::task::spawn_local(watch(world.clone()));
-        let installer = perform::installer(plan.clone());
+        let installer = subject.dialect.installer(plan.clone());
         let ended = conduct(plan.clone(), world.clone(), installer, recorder, Some(interrupt)).await;
         world.close().await;
         ended
@@ -109,26 +122,36 @@ async fn watch(world: Rc<LiveWorld>) {
 }
 
 impl LiveWorld {
-    async fn open(plan: &Plan, folder: &Path, recorder: Recorder) -> Result<Self, String> {
+    async fn open(
+        (plan, subject): (&Plan, &Subject),
+        folder: &Path,
+        recorder: Recorder,
+    ) -> Result<Self, String> {
         let started = Instant::now();
         let clock: LinkClock = Arc::new(move || started.elapsed().as_nanos() as u64);
         let (sink, news) = News::new(clock.clone(), recorder.clone());
-        let launch = launch(plan, folder)?;
+        let server = place(plan, subject, folder)?;
+        let dialect = &subject.dialect;
         // The server is not up yet and says itself where it listens; until then nobody is behind the proxy.
         let nowhere = SocketAddr::from(([127, 0, 0, 1], 9));
-        let config = Config { upstream: nowhere, framing: REFERENCE_FRAMING, clock, sink };
-        let proxy = Proxy::start(config, news::settings(plan)).await;
+        let config = Config { upstream: nowhere, framing: dialect.framing(), clock, sink };
+        let links = news::settings(plan, dialect.survives_frame_faults());
+        let proxy = Proxy::start(config, links).await;
         let proxy = proxy.map_err(|error| format!("the proxy cannot listen: {error}"))?;
         let addresses = (0..plan.devices.len() as u32).map(|device| proxy.address(device)).collect();
         let node = Mutex::new(None);
-        Ok(Self { started, launch, node, proxy, addresses, news, recorder, casualty: RefCell::default() })
+        let carrier = dialect.carrier();
+        let casualty = RefCell::default();
+        Ok(Self { started, server, carrier, node, proxy, addresses, news, recorder, casualty })
     }
 
     /// Ends the server politely; whatever is left then is killed when the last handle goes.
     async fn close(&self) {
-        if let Some(process) = self.node.lock().await.as_mut() {
+        if let (Some(process), Server::Program { stop_within, .. }) =
+            (self.node.lock().await.as_mut(), &self.server)
+        {
             // It may be down already; then there is nothing to end.
-            let _ = process.stop(STOP_WITHIN).await;
+            let _ = process.stop(*stop_within).await;
         }
     }
 
@@ -138,11 +161,15 @@ impl LiveWorld {
     }
 
     async fn start(&self) -> Result<String, OrderError> {
+        let launch = match &self.server {
+            Server::Running(address) => return self.reach(*address).await,
+            Server::Program { launch, .. } => launch,
+        };
         let mut node = self.node.lock().await;
         self.tell("started");
         match node.as_mut() {
             Some(process) => process.start_again().await.map_err(failed)?,
-            None => *node = Some(Process::start(self.launch.clone()).await.map_err(failed)?),
+            None => *node = Some(Process::start((**launch).clone()).await.map_err(failed)?),
         }
         let process = node.as_ref().and_then(|process| Some((process.address()?, process.id()?)));
         let Some((address, id)) = process else {
@@ -153,7 +180,23 @@ impl LiveWorld {
         Ok(format!("n1 is process {id}"))
     }
 
+    /// Somebody else runs it: all that can be seen is whether it answers.
+    async fn reach(&self, address: SocketAddr) -> Result<String, OrderError> {
+        let refused = |why: String| OrderError::Failed(format!("nobody answers at {address}: {why}"));
+        match tokio::time::timeout(REACHED_WITHIN, TcpStream::connect(address)).await {
+            Ok(Ok(_accepted)) => {
+                self.proxy.set_upstream(address);
+                Ok(format!("n1 runs at {address}"))
+            }
+            Ok(Err(error)) => Err(refused(error.to_string())),
+            Err(_elapsed) => Err(refused(format!("no connection within {REACHED_WITHIN:?}"))),
+        }
+    }
+
     async fn signal(&self, order: NodeOrder) -> Result<String, OrderError> {
+        let Server::Program { stop_within, .. } = &self.server else {
+            return Err(OrderError::NotHere(NOT_OURS.to_owned()));
+        };
         let mut node = self.node.lock().await;
         let Some(process) = node.as_mut() else {
             return Err(OrderError::Failed("the server was never started".to_owned()));
@@ -164,7 +207,7 @@ impl LiveWorld {
                 process.kill().await.map_err(failed)?;
                 ("killed", "was killed")
             }
-            NodeOrder::Stop => match process.stop(STOP_WITHIN).await.map_err(failed)? {
+            NodeOrder::Stop => match process.stop(*stop_within).await.map_err(failed)? {
                 Stopped::ByItself => ("stopped", "stopped when asked to"),
                 Stopped::Killed => {
                     return Err(OrderError::Failed(
@@ -190,48 +233,6 @@ fn failed(error: impl std::fmt::Display) -> OrderError {
     OrderError::Failed(error.to_string())
 }
 
-/// This very program serves, with a data directory and a configuration in the run folder.
-fn launch(plan: &Plan, folder: &Path) -> Result<Launch, String> {
-    let program =
-        std::env::current_exe().map_err(|error| format!("cannot find this program's own file: {error}"))?;
-    let directory = absolute(&folder.join("n1")).map_err(|error| error.to_string())?;
-    let data = directory.join("data");
-    // A run begins with an empty server, also when the run folder was used before.
-    match std::fs::remove_dir_all(&data) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            return Err(format!("cannot empty {}: {error}", data.display()));
-        }
-        _ => {}
-    }
-    std::fs::create_dir_all(&directory).map_err(|error| format!("{}: {error}", directory.display()))?;
-    let config = directory.join("server.toml");
-    let settings = perform::server_settings_text(plan);
-    std::fs::write(&config, settings).map_err(|error| format!("{}: {error}", config.display()))?;
-    let argument = |path: &Path| path.to_string_lossy().into_owned();
-    let arguments = vec![
-        "serve".to_owned(),
-        "--config".to_owned(),
-        argument(&config),
-        "--listen".to_owned(),
-        super::process::ADDRESS.to_owned(),
-        "--data".to_owned(),
-        argument(&data),
-    ];
-    Ok(Launch {
-        program,
-        arguments,
-        environment: Vec::new(),
-        log: directory.join("log.txt"),
-        directory,
-        ready: Ready::Line,
-        ready_within: READY_WITHIN,
-    })
-}
-
-fn absolute(path: &Path) -> io::Result<PathBuf> {
-    std::path::absolute(path)
-}
-
 impl World for LiveWorld {
     fn clock(&self) -> Clock {
         let started = self.started;
@@ -244,7 +245,8 @@ impl World for LiveWorld {
 
     fn start_device(&self, device: Device, recorder: &Recorder) -> Handle {
         let address = self.addresses.get(device.number().0 as usize).copied().flatten();
-        let (shell, handle) = Shell::new(device, (Carrier::WebSocket, LiveConnector { address }), recorder.clone(), self.clock());
+        let (shell, handle) =
+            Shell::new(device, (self.carrier, LiveConnector { address }), recorder.clone(), self.clock());
         tokio::task::spawn_local(shell.run());
         handle
     }
@@ -272,6 +274,9 @@ impl World for LiveWorld {
     async fn order(&self, node: u32, order: NodeOrder) -> Result<String, OrderError> {
         if node != 0 {
             return Err(OrderError::NotHere(format!("there is no n{} in this world", node + 1)));
+        }
+        if matches!(self.server, Server::Running(_)) && order != NodeOrder::Start {
+            return Err(OrderError::NotHere(NOT_OURS.to_owned()));
         }
         match order {
             NodeOrder::Start => self.start().await,

@@ -70,15 +70,15 @@ impl News {
     }
 }
 
-/// The links of all devices of a plan, for the reference protocol.
-pub fn settings(plan: &Plan) -> Vec<Settings> {
+/// The links of all devices of a plan, and whether the protocol survives faults on frames.
+pub fn settings(plan: &Plan, survives_frame_faults: bool) -> Vec<Settings> {
     let faults: Arc<[_]> = plan.faults.clone().into();
     let one = |device| Settings {
         seed: plan.seed,
         device,
         network: plan.network.clone(),
         faults: Arc::clone(&faults),
-        survives_frame_faults: true,
+        survives_frame_faults,
     };
     (0..plan.devices.len() as u32).map(one).collect()
 }

@@ -196,7 +196,8 @@ impl World for SimWorld {
     fn start_device(&self, device: Device, recorder: &Recorder) -> Handle {
         let number = device.number().0;
         let connector = self.links.connector(number, self.nodes[0].name());
-        let (shell, handle) = Shell::new(device, (Carrier::WebSocket, connector), recorder.clone(), self.clock());
+        let (shell, handle) =
+            Shell::new(device, (Carrier::WebSocket, connector), recorder.clone(), self.clock());
         let nursery = &self.nurseries[number as usize % self.nurseries.len()];
         // Nurseries live as long as the simulation.
         let _ = nursery.send(Box::pin(shell.run()));

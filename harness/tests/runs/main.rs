@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use avouch::interrupt::Interrupt;
 use avouch::perform::{self, Task, World};
+use avouch::subject::Subject;
 use avouch_reports::run::Run;
 use avouch_scenarios::parse_scenario;
 use avouch_scenarios::plan::Plan;
@@ -38,7 +39,8 @@ fn folder(name: &str) -> PathBuf {
 
 /// Carries a plan out in simulation, on a fresh thread.
 fn simulate(plan: Plan, folder: PathBuf) -> Run {
-    let task = Task { plan, world: World::Sim, folder, repeat: String::new() };
+    let subject = Subject::reference();
+    let task = Task { plan, world: World::Sim, folder, repeat: String::new(), subject };
     let performed = perform::on_own_thread(task, Interrupt::default());
     assert_eq!(performed.complaint, None);
     performed.run

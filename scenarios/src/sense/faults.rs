@@ -131,7 +131,7 @@ impl Entry<'_, '_, '_, '_, '_, '_, '_, '_> {
     }
 
     fn frames(&mut self) {
-        let Frames { before, after, on, nth, probability, direction } = self.verb.frames();
+        let Frames { before, after, on, nth, probability, .. } = self.verb.frames();
         if before.is_some() && after.is_some() {
             self.inside("after", "both before and after a frame", "keep one of the two");
         }
@@ -144,13 +144,6 @@ impl Entry<'_, '_, '_, '_, '_, '_, '_, '_> {
                     "write the protocol's own word: \"accepted\"",
                 );
                 self.inside(key, "this names no kind of frame", hint);
-            }
-            if direction != crate::fault::Way::Both {
-                self.inside(
-                    "direction",
-                    "the kind of frame already says the direction",
-                    "leave `direction` out",
-                );
             }
         }
         let kind = before.or(after).or(on);

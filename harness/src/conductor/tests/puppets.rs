@@ -203,7 +203,8 @@ impl World for Puppet {
     }
 
     fn start_device(&self, device: PersonsDevice, recorder: &Recorder) -> Handle {
-        let (shell, handle) = Shell::new(device, (Carrier::WebSocket, Nowhere), recorder.clone(), self.clock());
+        let (shell, handle) =
+            Shell::new(device, (Carrier::WebSocket, Nowhere), recorder.clone(), self.clock());
         tokio::task::spawn_local(shell.run());
         handle
     }

@@ -41,7 +41,7 @@ impl Scene {
     pub(super) fn new(plan: &Plan, recorder: &Recorder) -> Self {
         let config = perform::server_config(plan);
         let untaken_max = config.untaken_frames_max + UNTAKEN_SLACK;
-        let lines = news::settings(plan).into_iter().map(|settings| Line::new(settings, untaken_max));
+        let lines = news::settings(plan, true).into_iter().map(|settings| Line::new(settings, untaken_max));
         Self {
             agenda: Agenda::default(),
             node: Node::new(Machine::new(plan.seed, 0), config, recorder.clone()),

@@ -31,6 +31,22 @@ struct Shared {
     tail: VecDeque<u8>,
 }
 
+/// The line that says "ready".
+#[derive(Clone, Debug)]
+pub(super) enum Wanted {
+    /// JSON on standard output that names the address.
+    Announcement,
+    /// Any line, on either stream, that has these words; the address is known.
+    Words(String, SocketAddr),
+}
+
+/// Looks for that line; whichever stream has it first tells.
+#[derive(Clone, Debug)]
+struct Watch {
+    wanted: Wanted,
+    sender: Arc<Mutex<Option<ReadySender>>>,
+}
+
 /// Resolves when the server says that it is ready.
 #[derive(Debug)]
 pub(super) struct Announcement(Option<oneshot::Receiver<(serde_json::Value, SocketAddr)>>);
@@ -47,13 +63,20 @@ impl Log {
     }
 
     /// Takes what a new process writes, until it closes both streams.
-    pub(super) fn follow(&self, output: Option<ChildStdout>, errors: Option<ChildStderr>) -> Announcement {
+    pub(super) fn follow(
+        &self,
+        output: Option<ChildStdout>,
+        errors: Option<ChildStderr>,
+        wanted: Wanted,
+    ) -> Announcement {
         let (sender, receiver) = oneshot::channel();
-        if let Some(output) = output {
-            tokio::spawn(copy(self.clone(), output, Some(sender)));
-        }
+        let on_errors = matches!(wanted, Wanted::Words(..));
+        let watch = Watch { wanted, sender: Arc::new(Mutex::new(Some(sender))) };
         if let Some(errors) = errors {
-            tokio::spawn(copy(self.clone(), errors, None));
+            tokio::spawn(copy(self.clone(), errors, on_errors.then(|| watch.clone())));
+        }
+        if let Some(output) = output {
+            tokio::spawn(copy(self.clone(), output, Some(watch)));
         }
         Announcement(Some(receiver))
     }
@@ -99,36 +122,51 @@ impl Announcement {
 
 type ReadySender = oneshot::Sender<(serde_json::Value, SocketAddr)>;
 
-async fn copy(log: Log, mut from: impl AsyncRead + Unpin, mut ready: Option<ReadySender>) {
+async fn copy(log: Log, mut from: impl AsyncRead + Unpin, watch: Option<Watch>) {
     let mut buffer = vec![0; 8 * 1024];
     let mut line = Vec::new();
     while let Ok(read @ 1..) = from.read(&mut buffer).await {
         let bytes = &buffer[..read];
         log.append(bytes);
-        if ready.is_some() {
-            for &byte in bytes {
-                look(byte, &mut line, &mut ready);
-            }
+        if let Some(watch) = watch.as_ref().filter(|watch| watch.is_waiting()) {
+            bytes.iter().for_each(|byte| watch.look(*byte, &mut line));
         }
     }
 }
 
-/// Takes one more byte of a line; at its end, says so if it is the one.
-fn look(byte: u8, line: &mut Vec<u8>, ready: &mut Option<ReadySender>) {
-    if byte != b'\n' {
-        // Too long to be it; what follows the limit is not kept.
-        if line.len() < LINE_BYTES_MAX {
-            line.push(byte);
+impl Watch {
+    fn is_waiting(&self) -> bool {
+        self.sender.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+    }
+
+    /// Takes one more byte of a line; at its end, says so if it is the one.
+    fn look(&self, byte: u8, line: &mut Vec<u8>) {
+        if byte != b'\n' {
+            // Too long to be it; what follows the limit is not kept.
+            if line.len() < LINE_BYTES_MAX {
+                line.push(byte);
+            }
+            return;
         }
-        return;
+        if let Some(announced) = self.parse(line)
+            && let Some(sender) = self.sender.lock().unwrap_or_else(PoisonError::into_inner).take()
+        {
+            // An error means that nobody waits any more: the start was given up.
+            let _late = sender.send(announced);
+        }
+        line.clear();
     }
-    if let Some(announced) = parse(line)
-        && let Some(sender) = ready.take()
-    {
-        // An error means that nobody waits any more: the start was given up.
-        let _late = sender.send(announced);
+
+    /// Reads a line that may say "ready".
+    fn parse(&self, line: &[u8]) -> Option<(serde_json::Value, SocketAddr)> {
+        match &self.wanted {
+            Wanted::Announcement => parse(line),
+            Wanted::Words(words, address) => {
+                let has = String::from_utf8_lossy(line).contains(words.as_str());
+                has.then_some((serde_json::Value::Null, *address))
+            }
+        }
     }
-    line.clear();
 }
 
 /// Reads a line that says "ready".

@@ -25,8 +25,8 @@ use nix::unistd::Pid;
 use tokio::process::{Child, ChildStdin, Command};
 use tokio::time::timeout;
 
-use log::Log;
 pub use log::{LINE_BYTES_MAX, LOG_BYTES_MAX, TAIL_BYTES};
+use log::{Log, Wanted};
 pub use owner::{Owner, port_owner};
 use watchdog::Watchdog;
 
@@ -54,15 +54,19 @@ pub struct Launch {
     pub ready: Ready,
     /// It must be ready within this.
     pub ready_within: Duration,
+    /// The signal that asks it to stop.
+    pub stop: Signal,
 }
 
 /// How a server says that it is ready.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Ready {
     /// By a line of JSON on standard output: `{"ready":true,"address":"127.0.0.1:4321"}`; further members are kept.
     Line,
     /// By accepting connections at an address that is known before.
     Accepts(SocketAddr),
+    /// By accepting connections at an address that is known before, and by a line of its log that has these words.
+    Says(SocketAddr, String),
 }
 
 /// A server process.
@@ -164,12 +168,22 @@ impl Process {
         }
         let mut announcement = self.spawn().map_err(|error| cannot_start(&self.launch, error))?;
         let limit = self.launch.ready_within;
-        let address = match self.launch.ready {
-            Ready::Line => timeout(limit, self.alive_until(announcement.line())).await,
-            Ready::Accepts(address) => timeout(limit, self.alive_until(accepts(address)))
-                .await
-                .map(|alive| alive.map(|()| (serde_json::Value::Null, address))),
+        let ready = self.launch.ready.clone();
+        let readiness = async {
+            match ready {
+                Ready::Line => announcement.line().await,
+                Ready::Accepts(address) => {
+                    accepts(address).await;
+                    (serde_json::Value::Null, address)
+                }
+                Ready::Says(address, _) => {
+                    announcement.line().await;
+                    accepts(address).await;
+                    (serde_json::Value::Null, address)
+                }
+            }
         };
+        let address = timeout(limit, self.alive_until(readiness)).await;
         match address {
             Ok(Ok((announced, address))) => {
                 (self.announced, self.address) = (announced, Some(address));
@@ -220,13 +234,14 @@ impl Process {
         self.switch(Signal::SIGCONT, false).await
     }
 
-    /// Asks it to stop (SIGTERM), and kills it if it is not gone in time.
+    /// Asks it to stop, and kills it if it is not gone in time.
     pub async fn stop(&mut self, limit: Duration) -> Result<Stopped, ProcessError> {
+        let signal = self.launch.stop;
         let running = self.running.as_mut().ok_or(ProcessError::NotRunning)?;
-        running.signal(Signal::SIGTERM)?;
+        running.signal(signal)?;
         // A paused process hears nothing before it goes on.
         running.signal(Signal::SIGCONT)?;
-        if self.reap(limit, "SIGTERM").await.is_ok() {
+        if self.reap(limit, signal.as_str()).await.is_ok() {
             return Ok(Stopped::ByItself);
         }
         self.kill().await?;
@@ -275,7 +290,11 @@ impl Process {
         let group = Pid::from_raw(child.id().unwrap_or_default() as i32);
         // From here on the group is killed whatever happens: by the watchdog, or when this is dropped.
         let watchdog = Watchdog::start(group)?;
-        let announcement = self.log.follow(child.stdout.take(), child.stderr.take());
+        let wanted = match &self.launch.ready {
+            Ready::Says(address, words) => Wanted::Words(words.clone(), *address),
+            Ready::Line | Ready::Accepts(_) => Wanted::Announcement,
+        };
+        let announcement = self.log.follow(child.stdout.take(), child.stderr.take(), wanted);
         let input = child.stdin.take();
         self.running = Some(Running { child, group, watchdog, input });
         Ok(announcement)

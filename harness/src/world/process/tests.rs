@@ -33,6 +33,7 @@ fn script(folder: &Folder, text: &str) -> Launch {
         directory: folder.0.join("data"),
         log: folder.0.join("server.log"),
         ready: Ready::Line,
+        stop: Signal::SIGTERM,
         ready_within: Duration::from_secs(5),
     }
 }
@@ -170,4 +171,25 @@ async fn a_port_that_somebody_else_owns_is_noticed() {
         assert!(matches!(error, ProcessError::ForeignPort { port } if port == address.port()), "{error}");
         gone(number(&folder, "id")).await;
     }
+}
+
+#[tokio::test]
+async fn words_in_the_log_say_that_it_is_ready_on_either_stream() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
+    let address = listener.local_addr().expect("it is bound");
+    for stream in ["", " >&2"] {
+        let folder = Folder::new("words");
+        let mut launch =
+            script(&folder, &format!("echo $$ > id; echo 'now it is ready.'{stream}; exec sleep 60"));
+        launch.ready = Ready::Says(address, "is ready".to_owned());
+        // It is ready; that its port is the test's own is noticed after that.
+        let error = Process::start(launch).await.expect_err("it is not the server's port");
+        assert!(matches!(error, ProcessError::ForeignPort { .. }), "{error}");
+    }
+    let folder = Folder::new("no-words");
+    let mut launch = script(&folder, "echo 'not yet'; exec sleep 60");
+    launch.ready = Ready::Says(address, "is ready".to_owned());
+    launch.ready_within = Duration::from_millis(50);
+    let error = Process::start(launch).await.expect_err("it never says so");
+    assert!(matches!(error, ProcessError::NotReady { .. }), "{error}");
 }

@@ -32,6 +32,8 @@ pub enum Framing {
         /// What the server sends.
         down: Classify,
     },
+    /// As a protocol's own splitters find them: up, down.
+    Own(fn() -> [Box<dyn Splitter>; 2]),
     /// No frames: bytes.
     Raw,
 }
@@ -41,6 +43,7 @@ impl Framing {
     pub fn splitters(self) -> [Box<dyn Splitter>; 2] {
         match self {
             Self::WebSocket { up, down } => [Box::new(WebSocket::new(up)), Box::new(WebSocket::new(down))],
+            Self::Own(splitters) => splitters(),
             Self::Raw => [Box::new(Raw), Box::new(Raw)],
         }
     }

@@ -31,7 +31,7 @@ impl Links {
         let line = |settings: crate::link::Settings| {
             Arc::new(Line::new(settings.device, Link::new(settings), clock.clone(), sink.clone()))
         };
-        Self { lines: news::settings(plan).into_iter().map(line).collect(), news }
+        Self { lines: news::settings(plan, true).into_iter().map(line).collect(), news }
     }
 
     pub(super) fn connector(&self, device: u32, node: &str) -> SimConnector {

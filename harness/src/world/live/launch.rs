@@ -1,0 +1,196 @@
+//! Where the server of a run is: how it is started, with a fresh data directory and generated files below the run folder,
+//! or the address at which somebody else runs it.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, ToSocketAddrs};
+use std::path::Path;
+use std::time::Duration;
+
+use avouch_scenarios::plan::Plan;
+use avouch_scenarios::target::{FilledPlaces, Program, StopSignal, fill, port_names};
+use nix::sys::signal::Signal;
+
+use crate::perform;
+use crate::subject::{Place, Subject};
+use crate::world::process::{ADDRESS, Launch, Ready};
+
+/// Our own server must be ready, and must have stopped, within this.
+const OWN_WITHIN: Duration = Duration::from_secs(20);
+
+/// Where the server of a run is.
+pub(super) enum Server {
+    /// It is started.
+    Program {
+        /// How.
+        launch: Box<Launch>,
+        /// It must have stopped within this when asked to.
+        stop_within: Duration,
+    },
+    /// Somebody else runs it.
+    Running(SocketAddr),
+}
+
+/// Prepares everything that a start needs. A run begins with an empty server, also when the run folder was used before.
+pub(super) fn place(plan: &Plan, subject: &Subject, folder: &Path) -> Result<Server, String> {
+    if let Place::Running(address) = &subject.place {
+        let found = address.to_socket_addrs().map_err(|error| format!("{address}: {error}"))?;
+        // Where a name has several addresses, the proxy's is tried first: it speaks IPv4.
+        let mut found: Vec<SocketAddr> = found.collect();
+        found.sort_by_key(|address| !address.is_ipv4());
+        return found
+            .first()
+            .map(|first| Server::Running(*first))
+            .ok_or_else(|| format!("{address}: nowhere"));
+    }
+    let directory =
+        std::path::absolute(folder.join("n1")).map_err(|error| format!("{}: {error}", folder.display()))?;
+    match &subject.place {
+        Place::Program { program, here } => {
+            for name in ["data", "files"] {
+                empty(&directory.join(name))?;
+            }
+            let filled = Filled::new(subject, program, here.as_deref(), &directory)?;
+            Ok(filled.server(program, &directory)?)
+        }
+        Place::BuiltIn | Place::Running(_) => {
+            let launch = Box::new(our_own(plan, &directory)?);
+            Ok(Server::Program { launch, stop_within: OWN_WITHIN })
+        }
+    }
+}
+
+/// This very program serves, with a data directory and a configuration in the run folder.
+fn our_own(plan: &Plan, directory: &Path) -> Result<Launch, String> {
+    let program =
+        std::env::current_exe().map_err(|error| format!("cannot find this program's own file: {error}"))?;
+    let data = directory.join("data");
+    remove(&data)?;
+    std::fs::create_dir_all(directory).map_err(|error| format!("{}: {error}", directory.display()))?;
+    let config = directory.join("server.toml");
+    write(&config, &perform::server_settings_text(plan))?;
+    let arguments = ["serve", "--config", &text(&config), "--listen", ADDRESS, "--data", &text(&data)];
+    Ok(Launch {
+        program,
+        arguments: arguments.map(str::to_owned).to_vec(),
+        environment: Vec::new(),
+        log: directory.join("log.txt"),
+        directory: directory.to_owned(),
+        ready: Ready::Line,
+        ready_within: OWN_WITHIN,
+        stop: Signal::SIGTERM,
+    })
+}
+
+/// The texts of a target file with everything in its place.
+struct Filled<'a> {
+    target: &'a str,
+    places: FilledPlaces,
+    address: SocketAddr,
+}
+
+impl<'a> Filled<'a> {
+    fn new(
+        subject: &'a Subject,
+        program: &Program,
+        here: Option<&str>,
+        directory: &Path,
+    ) -> Result<Self, String> {
+        let mut named: BTreeMap<String, String> = program.values.clone();
+        named.extend(subject.mode.values.clone());
+        named.insert("data".to_owned(), text(&directory.join("data")));
+        named.insert("files".to_owned(), text(&directory.join("files")));
+        named.extend(here.map(|here| ("here".to_owned(), here.to_owned())));
+        let texts = program.command.iter().chain(program.files.values());
+        let texts = texts.chain(program.environment.values()).chain(named.values());
+        let names = port_names(texts.map(String::as_str));
+        let mut address = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        for (name, port) in free_ports(names.into_iter().collect())? {
+            if name == "port" {
+                address.set_port(port);
+            }
+            named.insert(name, port.to_string());
+        }
+        Ok(Self { target: &subject.target, places: FilledPlaces { named }, address })
+    }
+
+    fn fill(&self, text: &str) -> Result<String, String> {
+        fill(text, &self.places).map_err(|unfilled| format!("target {}: {unfilled}", self.target))
+    }
+
+    fn server(&self, program: &Program, directory: &Path) -> Result<Server, String> {
+        for (name, content) in &program.files {
+            let path = directory.join("files").join(name);
+            if name.contains("..") || !path.starts_with(directory) {
+                return Err(format!("target {}: a file cannot be called {name:?}", self.target));
+            }
+            if let Some(folder) = path.parent() {
+                std::fs::create_dir_all(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+            }
+            write(&path, &self.fill(content)?)?;
+        }
+        let mut words =
+            program.command.iter().map(|word| self.fill(word)).collect::<Result<Vec<_>, _>>()?.into_iter();
+        let environment = program.environment.iter();
+        let environment = environment
+            .map(|(name, value)| Ok((name.clone(), self.fill(value)?)))
+            .collect::<Result<_, String>>()?;
+        let launch = Launch {
+            program: words.next().unwrap_or_default().into(),
+            arguments: words.collect(),
+            environment,
+            directory: directory.to_owned(),
+            log: directory.join("log.txt"),
+            ready: match &program.ready.log {
+                Some(words) => Ready::Says(self.address, words.clone()),
+                None => Ready::Accepts(self.address),
+            },
+            ready_within: Duration::from_nanos(program.ready_within.0),
+            stop: match program.stop {
+                StopSignal::Term => Signal::SIGTERM,
+                StopSignal::Int => Signal::SIGINT,
+                StopSignal::Quit => Signal::SIGQUIT,
+                StopSignal::Usr2 => Signal::SIGUSR2,
+            },
+        };
+        let stop_within = Duration::from_nanos(program.stop_within.0);
+        Ok(Server::Program { launch: Box::new(launch), stop_within })
+    }
+}
+
+/// One free port for each name. All are held until all are found, so that none is found twice; between then and the
+/// server's start somebody else may take one, which the check of the port's owner notices.
+fn free_ports(names: Vec<String>) -> Result<Vec<(String, u16)>, String> {
+    let mut held = Vec::new();
+    for name in names {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0));
+        held.push((name, listener.map_err(|error| format!("no port is free: {error}"))?));
+    }
+    let port = |(name, listener): (String, TcpListener)| {
+        let address = listener.local_addr().map_err(|error| format!("no port is free: {error}"))?;
+        Ok((name, address.port()))
+    };
+    held.into_iter().map(port).collect()
+}
+
+fn empty(folder: &Path) -> Result<(), String> {
+    remove(folder)?;
+    std::fs::create_dir_all(folder).map_err(|error| format!("{}: {error}", folder.display()))
+}
+
+fn remove(folder: &Path) -> Result<(), String> {
+    match std::fs::remove_dir_all(folder) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(format!("cannot empty {}: {error}", folder.display()))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn write(path: &Path, text: &str) -> Result<(), String> {
+    std::fs::write(path, text).map_err(|error| format!("{}: {error}", path.display()))
+}
+
+fn text(path: &Path) -> String {
+    path.to_string_lossy().into_owned()
+}
