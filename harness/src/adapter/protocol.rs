@@ -18,6 +18,9 @@ use crate::perform;
 use crate::world::news::REFERENCE_FRAMING;
 use crate::world::proxy::Framing;
 
+/// Options of a mode, as a target file has them.
+pub type ProtocolOptions = BTreeMap<String, Setting>;
+
 /// One protocol.
 #[derive(Clone, Copy, Debug)]
 pub struct Protocol {
@@ -26,7 +29,7 @@ pub struct Protocol {
     /// What it is, in one line.
     pub about: &'static str,
     /// Reads the options of a mode; an error names the option and says what it may be.
-    pub configure: fn(&BTreeMap<String, Setting>) -> Result<Arc<dyn Dialect>, String>,
+    pub configure: fn(&ProtocolOptions) -> Result<Arc<dyn Dialect>, String>,
 }
 
 /// Every protocol that this tool speaks.
@@ -46,7 +49,7 @@ pub fn find(name: &str) -> Option<&'static Protocol> {
 
 /// A protocol with its options: how it is spoken in one mode of a target.
 pub trait Dialect: Send + Sync {
-    /// In a few words, for tables: "MQTT 3.1.1, QoS 1, persistent session".
+    /// In a few words, for tables: "MQTT 3.1.1, `QoS` 1, persistent session".
     fn words(&self) -> String;
     /// How frames travel.
     fn carrier(&self) -> Carrier;
@@ -135,7 +138,7 @@ pub fn check_plan(dialect: &dyn Dialect, plan: &Plan) -> Result<(), String> {
 }
 
 /// For protocols without options.
-fn no_options(options: &BTreeMap<String, Setting>) -> Result<(), String> {
+fn no_options(options: &ProtocolOptions) -> Result<(), String> {
     match options.keys().next() {
         Some(name) => Err(format!("there is no option `{name}`; this protocol has none")),
         None => Ok(()),

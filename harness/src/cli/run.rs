@@ -124,9 +124,8 @@ fn world_for(args: &Args, subject: &Subject) -> Result<World, String> {
     let world = match args.world {
         Some(WorldName::Sim) => World::Sim,
         Some(WorldName::Explore) => World::Explore,
-        Some(WorldName::Live) => World::Live,
         None if subject.is_reference() => World::Sim,
-        None => World::Live,
+        Some(WorldName::Live) | None => World::Live,
     };
     if world != World::Live && !subject.is_reference() {
         let (name, word) = (subject.name(), world.name());

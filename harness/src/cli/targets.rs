@@ -31,10 +31,7 @@ pub(super) fn find(argument: &str) -> Result<Found, String> {
     }
     let entry = TARGETS.iter().find(|entry| entry.name == argument).ok_or_else(|| {
         let known = TARGETS.iter().map(|target| target.name).collect::<Vec<_>>().join(", ");
-        format!(
-            "there is no target `{argument}`\nhint: there is {known}; `avouch list targets` tells more. The path of a \
-             target file or PROTOCOL://HOST:PORT name others"
-        )
+        format!("there is no target `{argument}`\nhint: there is {known}; `avouch list targets` tells more")
     })?;
     let target = parse_target(entry.name, entry.text).map_err(|refused| refused.to_string())?;
     Ok(Found { name: entry.name.to_owned(), target, place: None })
@@ -110,14 +107,10 @@ mod tests {
         for entry in TARGETS {
             let found = find(entry.name).unwrap_or_else(|words| panic!("{words}"));
             for mode in found.target.mode_names() {
-                let subject = match &found.target.start {
-                    Some(_) => found.in_mode(Some(&mode)),
-                    None => {
-                        let place = Some(Place::Running("127.0.0.1:1".to_owned()));
-                        Found { place, name: found.name.clone(), target: found.target.clone() }
-                            .in_mode(Some(&mode))
-                    }
-                };
+                let place = Some(Place::Running("127.0.0.1:1".to_owned()));
+                let place = place.filter(|_| found.target.start.is_none());
+                let found = Found { place, name: found.name.clone(), target: found.target.clone() };
+                let subject = found.in_mode(Some(&mode));
                 let subject = subject.unwrap_or_else(|words| panic!("{words}"));
                 assert!(!subject.dialect.words().is_empty());
             }

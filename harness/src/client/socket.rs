@@ -40,7 +40,7 @@ pub(super) struct Socket<S> {
 }
 
 enum Line<S> {
-    WebSocket(WebSocketStream<S>),
+    WebSocket(Box<WebSocketStream<S>>),
     Bytes(S),
 }
 
@@ -53,7 +53,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
                 let config = WebSocketConfig::default().read_buffer_size(READ_BUFFER_BYTES);
                 let upgraded =
                     tokio_tungstenite::client_async_with_config("ws://avouch/", stream, Some(config));
-                Line::WebSocket(upgraded.await.map(|(socket, _)| socket).map_err(io::Error::other)?)
+                let (socket, _) = upgraded.await.map_err(io::Error::other)?;
+                Line::WebSocket(Box::new(socket))
             }
         };
         Ok(Self { line, is_dirty: false, is_over: false })
@@ -83,7 +84,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
         }
         if self.is_dirty {
             let flushed = match &mut self.line {
-                Line::WebSocket(stream) => Pin::new(stream).poll_flush(context).map_err(io::Error::other),
+                Line::WebSocket(stream) => {
+                    Pin::new(&mut **stream).poll_flush(context).map_err(io::Error::other)
+                }
                 Line::Bytes(stream) => Pin::new(stream).poll_flush(context),
             };
             match flushed {
@@ -129,7 +132,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
     /// The next frame (empty: nothing for the protocol), or `None` at the end, whatever ended it.
     fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<Bytes>> {
         match &mut self.line {
-            Line::WebSocket(stream) => Pin::new(stream).poll_next(context).map(|next| match next {
+            Line::WebSocket(stream) => Pin::new(&mut **stream).poll_next(context).map(|next| match next {
                 Some(Ok(Message::Binary(frame))) => Some(frame),
                 Some(Ok(Message::Close(_)) | Err(_)) | None => None,
                 Some(Ok(_)) => Some(Bytes::new()),

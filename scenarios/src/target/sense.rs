@@ -53,9 +53,8 @@ impl Sense<'_, '_, '_, '_, '_> {
         let texts: Vec<(Vec<Part<'_>>, &String)> = command.chain(tabled).chain(moded).collect();
         for (path, text) in &texts {
             for name in names(text).into_iter().filter(|name| !is_port(name) && !known.contains(name)) {
-                let all =
-                    format!("there is {{port}}, {{data}}, {{files}}, {{here}} and what [start.values] names");
-                let hint = nearest_hint(name, known.iter().copied(), &all);
+                let all = "there is {port}, {data}, {files}, {here} and what [start.values] names";
+                let hint = nearest_hint(name, known.iter().copied(), all);
                 self.findings.add(self.places.of(path), format!("nothing stands for `{{{name}}}`"), hint);
             }
         }

@@ -44,7 +44,7 @@ fn what_makes_no_sense_is_refused_with_a_reason() {
         ("[start]\ncomand = [\"x\", \"{port}\"]", "did you mean `command`?"),
         ("[start]\ncommand = [\"x\", \"{port}\"]\nstop = \"kill\"", "`kill` is not known here"),
         ("start = \"builtin\"", "did you mean `built-in`?"),
-        ("start = 3", "where a string or object is wanted"),
+        ("start = 3", "where a text or a table is wanted"),
         ("[[mode]]\nname = \"A b\"\nabout = \"x\"", "this is no name for a mode"),
         (
             "[[mode]]\nname = \"a\"\nabout = \"x\"\n[[mode]]\nname = \"a\"\nabout = \"x\"",

@@ -129,7 +129,9 @@ async fn copy(log: Log, mut from: impl AsyncRead + Unpin, watch: Option<Watch>) 
         let bytes = &buffer[..read];
         log.append(bytes);
         if let Some(watch) = watch.as_ref().filter(|watch| watch.is_waiting()) {
-            bytes.iter().for_each(|byte| watch.look(*byte, &mut line));
+            for byte in bytes {
+                watch.look(*byte, &mut line);
+            }
         }
     }
 }
