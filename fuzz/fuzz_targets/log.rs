@@ -3,6 +3,7 @@
 #![no_main]
 
 use arbitrary::Arbitrary;
+use avouch_engine::defects::Defects;
 use avouch_server::disk::SECTOR_BYTES;
 use avouch_server::journal::log::block::{Link, SegmentHeader, begin_block, finish_block, read_segment};
 use avouch_server::journal::log::{decode_record, encode_record};
@@ -18,7 +19,7 @@ struct Input<'a> {
 }
 
 fuzz_target!(|input: Input| {
-    let _ = read_segment(input.raw);
+    let _ = read_segment(input.raw, Defects::NONE);
     records(input.raw);
     let [journal, generation, salt, first_block] = input.header;
     let header = SegmentHeader {
@@ -39,7 +40,7 @@ fuzz_target!(|input: Input| {
         link.number += 1;
         bytes.extend_from_slice(&block);
     }
-    let whole = read_segment(&bytes).expect("what was written is read");
+    let whole = read_segment(&bytes, Defects::NONE).expect("what was written is read");
     assert_eq!(whole.blocks.len(), input.blocks.len());
     assert_eq!(whole.end, bytes.len());
 
@@ -48,7 +49,7 @@ fuzz_target!(|input: Input| {
         bytes[at] ^= flip;
     }
     bytes.truncate(bytes.len() - usize::from(input.cut) % (bytes.len() + 1));
-    if let Ok(segment) = read_segment(&bytes) {
+    if let Ok(segment) = read_segment(&bytes, Defects::NONE) {
         assert!(segment.blocks.len() <= input.blocks.len() && segment.end >= SECTOR_BYTES);
         for (block, payload) in segment.blocks.iter().zip(&input.blocks) {
             records(block.payload);

@@ -34,6 +34,7 @@ use std::mem::take;
 use std::sync::Arc;
 use std::time::Duration;
 
+use avouch_engine::defects::Defects;
 use avouch_engine::journal::{Entry, Query, Record, Recovered};
 use redb::{Database, ReadableDatabase};
 
@@ -81,11 +82,18 @@ pub struct JournalOptions {
     pub segment_bytes: u64,
     /// What makes a log's blocks its own. A real server takes a number that nobody can guess.
     pub seed: u64,
+    /// Planted defects; only a build with the feature `defects` can have any.
+    pub defects: Defects,
 }
 
 impl Default for JournalOptions {
     fn default() -> Self {
-        Self { cache_bytes: CACHE_BYTES_DEFAULT, segment_bytes: SEGMENT_BYTES_DEFAULT, seed: 0 }
+        Self {
+            cache_bytes: CACHE_BYTES_DEFAULT,
+            segment_bytes: SEGMENT_BYTES_DEFAULT,
+            seed: 0,
+            defects: Defects::NONE,
+        }
     }
 }
 
@@ -144,7 +152,8 @@ impl Journal {
     /// Attaches the disk and opens its journal; an empty disk gets a new one. Everything that is found is durable then.
     pub fn open(disk: &dyn Disk, options: JournalOptions) -> Result<Self, JournalError> {
         let directory = disk.attach()?;
-        let log_options = LogOptions { seed: options.seed, segment_bytes: options.segment_bytes };
+        let JournalOptions { seed, segment_bytes, defects, .. } = options;
+        let log_options = LogOptions { seed, segment_bytes, defects };
         let Some(mut segments) = Segments::find(&*directory)? else {
             if directory.open(STORE_NAME)?.is_some() {
                 return Err(JournalError::Corrupt("there is a store, but the log is missing".into()));

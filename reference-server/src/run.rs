@@ -99,8 +99,12 @@ async fn start(args: ServerArgs) -> Result<(), RunError> {
         Some(address) => Some(listen(address).await?),
         None => None,
     };
-    let journal_options =
-        JournalOptions { cache_bytes: config.cache_bytes, seed: entropy()?, ..JournalOptions::default() };
+    let journal_options = JournalOptions {
+        cache_bytes: config.cache_bytes,
+        seed: entropy()?,
+        defects: config.engine.defects,
+        ..JournalOptions::default()
+    };
     let journal = Journal::open(&FileDisk::new(&config.data), journal_options)
         .map_err(|error| RunError::Journal(config.data.display().to_string(), error))?;
     let (handle, source) = metrics();

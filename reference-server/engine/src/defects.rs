@@ -1,6 +1,7 @@
 //! Planted defects: deliberate, named bugs of the reference server and client, which the toolkit must find.
 //!
-//! Each is a line at its site, `if config.defects.has(Defect::…)`, and an entry in the registry below. Which ones are
+//! Each is a line at its site, `if config.defects.has(Defect::…)`, and an entry in the registry below. Most sites are in this
+//! crate; those of the server's journal and of its group commit are in the server's. Which ones are
 //! planted is data in a configuration ([`Defects`], empty by default), so that runs stay reproducible. Only a build with the
 //! feature `defects`, or a test of this crate, can plant any: otherwise [`Defects`] holds nothing and [`Defects::has`] is `false`,
 //! so the compiler takes the lines out. The registry itself is there in every build, for those who want to read it.
@@ -69,6 +70,12 @@ impl Defect {
 }
 
 impl Defects {
+    /// Nothing is planted.
+    pub const NONE: Self = Self {
+        #[cfg(any(test, feature = "defects"))]
+        bits: 0,
+    };
+
     /// Whether this build can plant any.
     pub const ARE_BUILT: bool = cfg!(any(test, feature = "defects"));
 

@@ -16,6 +16,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use avouch_engine::defects::{Defect, Defects};
 use avouch_engine::journal::Record;
 
 use super::FORMAT_VERSION;
@@ -49,6 +50,7 @@ pub(super) struct Log {
     /// Makes salts.
     seed: u64,
     segment_bytes: u64,
+    defects: Defects,
     /// The generation that takes batches, and the one before.
     header: SegmentHeader,
     header_before: Option<SegmentHeader>,
@@ -69,6 +71,7 @@ pub(super) struct Log {
 pub(super) struct LogOptions {
     pub(super) seed: u64,
     pub(super) segment_bytes: u64,
+    pub(super) defects: Defects,
 }
 
 impl Log {
@@ -102,6 +105,7 @@ impl Log {
             volumes,
             seed: options.seed,
             segment_bytes: options.segment_bytes,
+            defects: options.defects,
             header,
             header_before: None,
             is_header_written: true,
@@ -190,7 +194,9 @@ impl Log {
 
     /// Afterwards the block is durable and the log goes on behind it.
     pub(super) fn settle(&mut self) -> io::Result<()> {
-        self.volume().settle()?;
+        self.volume()
+            .settle()
+            .or_else(|error| if self.defects.has(Defect::SyncErrorIgnored) { Ok(()) } else { Err(error) })?;
         if let Some(checksum) = self.in_flight.take() {
             self.is_header_written = true;
             self.end += self.block.len() as u64;

@@ -9,6 +9,7 @@
 
 use std::collections::VecDeque;
 
+use avouch_engine::defects::Defect;
 use avouch_engine::ids::Time;
 use avouch_engine::journal::{Entry, Query, Record, Recovered};
 use avouch_engine::server::{
@@ -80,6 +81,8 @@ pub struct Core {
     /// Answered, but not told to the engine yet: when, by both clocks, and how many.
     committed: Option<(Time, u64, usize)>,
     batch_records_max: usize,
+    /// What waits without anybody who will look at it again: always 0, but with a planted defect.
+    overslept: usize,
 }
 
 impl Core {
@@ -94,6 +97,7 @@ impl Core {
             committing: None,
             committed: None,
             batch_records_max: BATCH_RECORDS_MAX,
+            overslept: 0,
         }
     }
 
@@ -117,12 +121,15 @@ impl Core {
             Answer::Committed => {
                 let count = self.committing.take().unwrap_or(0);
                 self.committed = Some((now, wall_ms, count)).filter(|_| count > 0);
+                self.overslept =
+                    if self.config.defects.has(Defect::LostWakeUp) { self.waiting.len() } else { 0 };
                 Answered::Committed(count)
             }
             Answer::Refused(why) => {
                 // All proposals outstanding at this moment fail, also those that no batch has yet.
                 let outstanding = self.committing.take().unwrap_or(0) + self.waiting.len();
                 self.waiting.clear();
+                self.overslept = 0;
                 self.engine.handle(now, wall_ms, Input::Refused(outstanding));
                 Answered::Refused(outstanding, why)
             }
@@ -139,6 +146,7 @@ impl Core {
         self.waiting.clear();
         self.committing = None;
         self.committed = None;
+        self.overslept = 0;
         self.seed = self.seed.wrapping_add(1);
         self.engine = Server::new(self.config.clone(), recovered, self.seed);
     }
@@ -189,9 +197,10 @@ impl Core {
 
     /// If there is no other under way, and something waits.
     fn next_batch(&mut self) -> Option<Vec<Record>> {
-        if self.committing.is_some() || self.waiting.is_empty() {
+        if self.committing.is_some() || self.waiting.len() <= self.overslept {
             return None;
         }
+        self.overslept = 0;
         let mut bytes = 0;
         let fitting = self.waiting.iter().take(self.batch_records_max).take_while(|record| {
             let fits = bytes < BATCH_BYTES_MAX;

@@ -1,6 +1,7 @@
 //! The journal on a simulated disk: whatever happens to the disk, what is recovered is the state after some whole
 //! number of batches, among them every batch whose commit was reported as durable.
 
+use avouch_engine::defects::Defects;
 use avouch_engine::ids::ConversationId;
 use avouch_engine::journal::{Memory, Query, Record};
 use avouch_server::disk::SimDisk;
@@ -11,7 +12,8 @@ use proptest::prelude::*;
 
 use crate::model::Source;
 
-const OPTIONS: JournalOptions = JournalOptions { cache_bytes: 1 << 20, segment_bytes: 16 << 20, seed: 7 };
+const OPTIONS: JournalOptions =
+    JournalOptions { cache_bytes: 1 << 20, segment_bytes: 16 << 20, seed: 7, defects: Defects::NONE };
 
 /// How one life of the server ends.
 #[derive(Clone, Copy, Debug)]

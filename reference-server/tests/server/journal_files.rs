@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::PathBuf;
 
+use avouch_engine::defects::Defects;
 use avouch_server::disk::FileDisk;
 use avouch_server::journal::log::LOG_NAMES;
 use avouch_server::journal::log::block::{SegmentHeader, read_segment};
@@ -186,7 +187,7 @@ fn damage_in_the_log_is_told_and_a_torn_end_is_not() {
     let generation = |name: &&&str| SegmentHeader::decode(&scratch.read(name)).unwrap().generation;
     let newest = LOG_NAMES.iter().max_by_key(generation).unwrap();
     let whole = scratch.read(newest);
-    let segment = read_segment(&whole).unwrap();
+    let segment = read_segment(&whole, Defects::NONE).unwrap();
     assert!(segment.blocks.len() >= 2, "{}", segment.blocks.len());
     let mut damaged = whole.clone();
     damaged[600] ^= 1;

@@ -1,5 +1,6 @@
 //! The bytes of the log: what was written is read, and whatever happens to it, nothing else is.
 
+use avouch_engine::defects::Defects;
 use avouch_engine::journal::Record;
 use avouch_server::disk::SECTOR_BYTES;
 use avouch_server::journal::log::block::{
@@ -65,7 +66,7 @@ fn a_log() -> impl Strategy<Value = Written> {
 
 /// The batches that bytes hold, if they are a segment.
 fn read(bytes: &[u8]) -> Result<Vec<Vec<Record>>, SegmentError> {
-    let segment = read_segment(bytes)?;
+    let segment = read_segment(bytes, Defects::NONE)?;
     let batch = |mut payload: &[u8]| {
         let mut batch = Vec::new();
         while !payload.is_empty() {
@@ -82,7 +83,7 @@ proptest! {
         let mut bytes = log.bytes.clone();
         bytes.resize(bytes.len() + zeros, 0);
         prop_assert_eq!(read(&bytes), Ok(log.batches.clone()));
-        prop_assert_eq!(read_segment(&bytes).map(|segment| segment.end), Ok(log.bytes.len()));
+        prop_assert_eq!(read_segment(&bytes, Defects::NONE).map(|segment| segment.end), Ok(log.bytes.len()));
     }
 
     #[test]
@@ -174,7 +175,7 @@ proptest! {
     fn any_bytes_are_a_log_or_not(bytes in vec(any::<u8>(), 0..3_000), with_header in any::<bool>()) {
         let mut log = if with_header { HEADER.encode().to_vec() } else { Vec::new() };
         log.extend_from_slice(&bytes);
-        let _ = read_segment(&log);
+        let _ = read_segment(&log, Defects::NONE);
         let mut rest = &bytes[..];
         while let Some(record) = decode_record(&mut rest) {
             let mut again = Vec::new();

@@ -87,7 +87,8 @@ impl Node {
     }
 
     async fn serve(&self, seed: u64) -> Result<(), String> {
-        let journal = Journal::open(self.machine.disk(), JournalOptions::default());
+        let options = JournalOptions { defects: self.config.defects, ..JournalOptions::default() };
+        let journal = Journal::open(self.machine.disk(), options);
         let journal = journal.map_err(|error| error.to_string())?;
         let listener = turmoil::net::TcpListener::bind((std::net::Ipv4Addr::UNSPECIFIED, PORT)).await;
         let listener = Simulated(listener.map_err(|error| error.to_string())?);

@@ -137,6 +137,17 @@ registry! {
         "The client shows an answer at once, whatever is missing before it."
         ""
 
+    // Durability.
+    TornTailAccepted "torn-tail-accepted" in "src/journal/log/block.rs" breaks "intact"
+        "A restart reads the last block of the log without looking at its checksum, though a loss of power had torn it."
+        "litedb-org/LiteDB#2935"
+    SyncErrorIgnored "sync-error-ignored" in "src/journal/log.rs" breaks "durable-ack-power"
+        "A batch whose sync failed counts as committed."
+        "wiki.postgresql.org/wiki/Fsync_Errors"
+    LostWakeUp "lost-wake-up" in "src/serve/core.rs" breaks "receipts-complete"
+        "What gathered during a commit is not looked at when that is over, but only when something else comes."
+        "apache/rocketmq#31"
+
     // Connections and sessions.
     ResumeFromLastSent "resume-from-last-sent" in "engine/src/server/login.rs" breaks "resume-truthful"
         "A resumed session goes on behind what was sent, not behind what was acknowledged."
@@ -178,6 +189,9 @@ registry! {
     PageShowsOneTwice "page-shows-one-twice" in "engine/src/server/planted.rs" breaks "history-agrees"
         "Each page of history but the first repeats the last message of the page before."
         ""
+    PageShiftedByArrival "page-shifted-by-arrival" in "engine/src/server/planted.rs" breaks "history-agrees"
+        "A page of history but the first that is read while a message arrives repeats the last message of the page before."
+        "nextcloud/spreed#767"
     HistoryStale "history-stale" in "engine/src/server/sync.rs" breaks "read-your-writes"
         "History is read from a copy that lacks the newest message."
         ""

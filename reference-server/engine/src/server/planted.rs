@@ -90,6 +90,10 @@ impl Server {
             }
             Purpose::History if after > 0 && defects.has(Defect::PageSkipsOne) => after + 1,
             Purpose::History if after > 0 && defects.has(Defect::PageShowsOneTwice) => after - 1,
+            Purpose::History if after > 0 && defects.has(Defect::PageShiftedByArrival) => {
+                let known = known.map(|ix| &self.conversations[ix]);
+                after - u64::from(known.is_some_and(|known| known.tentative_head > known.head))
+            }
             _ => after,
         }
     }

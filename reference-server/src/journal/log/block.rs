@@ -14,6 +14,7 @@
 //!
 //! Changing anything here changes [`super::FORMAT_VERSION`].
 
+use avouch_engine::defects::{Defect, Defects};
 use thiserror::Error;
 
 use crate::disk::SECTOR_BYTES;
@@ -186,12 +187,14 @@ pub fn finish_block(block: &mut Vec<u8>, link: Link, records: u32) -> u32 {
 ///
 /// # Errors
 /// [`SegmentError::Block`] when a block of the same use follows behind that place: then it is no torn end.
-pub fn read_segment(bytes: &[u8]) -> Result<Segment<'_>, SegmentError> {
+pub fn read_segment(bytes: &[u8], defects: Defects) -> Result<Segment<'_>, SegmentError> {
     let header = SegmentHeader::decode(bytes)?;
     let mut segment = Segment { header, blocks: Vec::new(), end: SECTOR_BYTES };
     let mut next =
         Link { salt: header.salt, number: header.first_block, checksum_before: header.checksum_before };
-    while let Some(block) = block_at(bytes, segment.end, header.salt).filter(|block| block.link() == next) {
+    while let Some(block) =
+        block_at(bytes, segment.end, header.salt, defects).filter(|block| block.link() == next)
+    {
         next.number = next.number.saturating_add(1);
         next.checksum_before = block.checksum;
         segment.end += block.len_on_disk();
@@ -199,7 +202,7 @@ pub fn read_segment(bytes: &[u8]) -> Result<Segment<'_>, SegmentError> {
     }
     let mut later = segment.end;
     while later < bytes.len() {
-        if block_at(bytes, later, header.salt).is_some() {
+        if block_at(bytes, later, header.salt, defects).is_some() {
             return Err(SegmentError::Block { at: segment.end, later, number: next.number });
         }
         later += SECTOR_BYTES;
@@ -208,7 +211,7 @@ pub fn read_segment(bytes: &[u8]) -> Result<Segment<'_>, SegmentError> {
 }
 
 /// The salt is looked at first: else somebody could fill payloads with what takes long to check.
-fn block_at(bytes: &[u8], at: usize, salt: u64) -> Option<Block<'_>> {
+fn block_at(bytes: &[u8], at: usize, salt: u64, defects: Defects) -> Option<Block<'_>> {
     let block = bytes.get(at..)?;
     let mut rest = Reader(block);
     if rest.take() != Some(BLOCK_MAGIC) {
@@ -221,7 +224,8 @@ fn block_at(bytes: &[u8], at: usize, salt: u64) -> Option<Block<'_>> {
     let (number, checksum_before) = (rest.u64()?, rest.u32()?);
     let (records, length) = (rest.u32()?, rest.u32()? as usize);
     let payload = rest.0.get(..length)?;
-    if crc32fast::hash(&block[CHECKED_FROM..BLOCK_HEADER_BYTES + length]) != checksum {
+    let is_whole = crc32fast::hash(&block[CHECKED_FROM..BLOCK_HEADER_BYTES + length]) == checksum;
+    if !is_whole && !defects.has(Defect::TornTailAccepted) {
         return None;
     }
     Some(Block { number, records, payload, checksum, salt, checksum_before })

@@ -85,7 +85,8 @@ impl Segments {
         for file in unstored {
             file.check_follows(position)?;
             let bytes = file.contents()?;
-            let segment = read_segment(&bytes).map_err(|error| refused(file.name(), error))?;
+            let segment =
+                read_segment(&bytes, options.defects).map_err(|error| refused(file.name(), error))?;
             let overlay = overlay_of(&segment, file.name())?;
             file.make_sure(&bytes, &segment)?;
             position = overlay.position;
