@@ -1,7 +1,7 @@
 //! How many fault schedules, and how many messages, a CPU-second carries in the world `explore`, judged in memory.
 //!
-//! `cargo bench -p avouch --bench explore [-- ROUNDS [SCHEDULES]]` (default: 3 rounds, the best of which is told, and
-//! 300 schedules in a round). The small scenario is the one that exploration is made of: 3 devices, 100 messages, 5
+//! `cargo bench -p avouch --bench explore [-- [small|long] [ROUNDS [SCHEDULES]]]` (default: both, 3 rounds, the best of
+//! which is told, and 300 schedules in a round). The small scenario is the one that exploration is made of: 3 devices, 100 messages, 5
 //! faults (one each of drop, duplicate, reorder, cut and power loss), every checker on, another seed for each schedule.
 //! The long one is four senders with a steady load and no fault. CPU time is that of this thread
 //! (`/proc/thread-self/schedstat`), Linux only.
@@ -56,22 +56,30 @@ fn main() {
     let arguments: Vec<u64> = std::env::args().filter_map(|arg| arg.parse().ok()).collect();
     let rounds = arguments.first().copied().unwrap_or(3);
     let schedules = arguments.get(1).copied().unwrap_or(300);
-    small(rounds, schedules);
-    long(rounds);
+    let asked = |part: &str| std::env::args().any(|argument| argument == part);
+    if !asked("long") {
+        small(rounds, schedules);
+    }
+    if !asked("small") {
+        long(rounds);
+    }
 }
 
 fn small(rounds: u64, schedules: u64) {
     let plans: Vec<Rc<Plan>> = (1..=schedules).map(|seed| plan(SMALL, seed)).collect();
     let mut best_ns = u64::MAX;
     let (mut counts, mut void, mut bad) = (Counts::default(), 0, 0);
+    let mut histories = 0;
     for _ in 0..rounds {
         (counts, void, bad) = (Counts::default(), 0, 0);
+        histories = 0;
         let from_ns = cpu_now_ns();
         for plan in &plans {
             let outcome = explore_run(plan, ExploreOptions::default());
             assert_eq!(outcome.ended, Ended::Whole);
             void += u64::from(!outcome.unfired.is_empty());
             bad += u64::from(outcome.is_violated());
+            histories = u64::rotate_left(histories, 1) ^ outcome.hash;
             counts.events += outcome.counts.events;
             counts.accepted += outcome.counts.accepted;
             counts.delivered += outcome.counts.delivered;
@@ -82,8 +90,8 @@ fn small(rounds: u64, schedules: u64) {
     let planning_ns = timed(|| (1..=schedules).for_each(|seed| drop(plan(SMALL, seed)))).1;
     println!(
         "small: {:.0} schedules per CPU-second ({schedules}; per schedule: {:.2} ms of CPU, {} events, {} messages acked, \
-         {} deliveries, {:.1} simulated seconds; {void} with a fault that did not fire, {bad} violated); reading and planning \
-         one costs {:.2} ms more",
+         {} deliveries, {:.1} simulated seconds; {void} with a fault that did not fire, {bad} violated; fingerprint of all \
+         histories {histories:016x}); reading and planning one costs {:.2} ms more",
         schedules as f64 * 1e9 / best_ns as f64,
         best_ns as f64 / 1e6 / schedules as f64,
         counts.events / schedules,
