@@ -14,6 +14,7 @@
 //! ```
 
 mod agenda;
+mod alarms;
 mod executor;
 mod line;
 mod node;

@@ -3,8 +3,10 @@
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
 
+use super::alarms::Alarms;
+
 /// Somebody who has something to do at a time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Turn {
     /// A task of the conductor wakes up.
     Task(u32),
@@ -21,9 +23,14 @@ pub(super) enum Turn {
 pub(super) struct Agenda {
     now_ns: u64,
     asked: u64,
-    later: BinaryHeap<Reverse<(u64, u64, Turn)>>,
-    /// Asked for at this very instant: behind everything in `later` that is due now, because that was asked for before.
+    /// Tasks: each may wait for several times at once.
+    tasks: BinaryHeap<Reverse<(u64, u64, u32)>>,
+    /// Devices, lines and the server: each has one next turn.
+    alarms: Alarms,
+    /// Asked for at this very instant: behind everything that is due now because it was asked for before.
     now: VecDeque<Turn>,
+    /// By party: it is in `now`.
+    is_next: Vec<bool>,
     /// Turns since the clock last moved.
     turns_here: u64,
 }
@@ -38,61 +45,82 @@ impl Agenda {
         self.turns_here
     }
 
-    /// Asks for a turn. The past is now.
+    /// Asks for a turn. The past is now. A task is woken as often as it asked; everybody else has one next turn, at the
+    /// earliest time that was asked for since the last one.
     pub(super) fn push(&mut self, at_ns: u64, turn: Turn) {
-        if at_ns <= self.now_ns {
-            self.now.push_back(turn);
-        } else {
+        if let Some(party) = party(turn) {
+            self.set_alarm(at_ns, turn, party);
+        } else if let Turn::Task(task) = turn
+            && at_ns > self.now_ns
+        {
             self.asked += 1;
-            self.later.push(Reverse((at_ns, self.asked, turn)));
+            self.tasks.push(Reverse((at_ns, self.asked, task)));
+        } else {
+            self.now.push_back(turn);
         }
     }
 
     /// Moves the clock to the next turn and gives it.
     pub(super) fn next(&mut self) -> Option<Turn> {
         self.turns_here += 1;
-        let is_due = self.later.peek().is_some_and(|Reverse(first)| first.0 <= self.now_ns);
-        if !is_due && let Some(turn) = self.now.pop_front() {
+        let task =
+            self.tasks.peek().map_or((u64::MAX, u64::MAX), |Reverse((at_ns, asked, _))| (*at_ns, *asked));
+        let alarm = self.alarms.first().unwrap_or((u64::MAX, u64::MAX));
+        let (at_ns, _) = task.min(alarm);
+        if at_ns > self.now_ns
+            && let Some(turn) = self.now.pop_front()
+        {
+            if let Some(party) = party(turn) {
+                self.is_next[party as usize] = false;
+            }
             return Some(turn);
         }
-        let Reverse((at_ns, _, turn)) = self.later.pop()?;
-        if at_ns > self.now_ns {
+        let turn = if task < alarm {
+            self.tasks.pop().map(|Reverse((.., task))| Turn::Task(task))
+        } else {
+            self.alarms.pop().map(turn_of)
+        };
+        if at_ns > self.now_ns && turn.is_some() {
             self.now_ns = at_ns;
             self.turns_here = 0;
         }
-        Some(turn)
+        turn
     }
-}
 
-/// When somebody has their next turn: asks the agenda only when that becomes earlier, and tells stale turns apart.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Alarm {
-    at_ns: u64,
-}
-
-impl Default for Alarm {
-    fn default() -> Self {
-        Self { at_ns: u64::MAX }
-    }
-}
-
-impl Alarm {
-    /// The next turn is wanted then at the latest.
-    pub(super) fn set(&mut self, agenda: &mut Agenda, at_ns: u64, turn: Turn) {
-        let at_ns = at_ns.max(agenda.now_ns());
-        if at_ns < self.at_ns {
-            self.at_ns = at_ns;
-            agenda.push(at_ns, turn);
+    fn set_alarm(&mut self, at_ns: u64, turn: Turn, party: u32) {
+        if self.is_next.len() <= party as usize {
+            self.is_next.resize(party as usize + 1, false);
+        }
+        let is_next = &mut self.is_next[party as usize];
+        if *is_next || self.alarms.at_ns(party) <= at_ns.max(self.now_ns) {
+            return;
+        }
+        if at_ns <= self.now_ns {
+            *is_next = true;
+            self.alarms.unset(party);
+            self.now.push_back(turn);
+        } else {
+            self.asked += 1;
+            self.alarms.set(party, (at_ns, self.asked));
         }
     }
+}
 
-    /// A turn came. `false`: it was overtaken by an earlier one, and whatever is still to come was asked for anew.
-    pub(super) fn rings(&mut self, now_ns: u64) -> bool {
-        let rings = self.at_ns <= now_ns;
-        if rings {
-            self.at_ns = u64::MAX;
-        }
-        rings
+/// The number under which somebody has an alarm; tasks have none.
+fn party(turn: Turn) -> Option<u32> {
+    match turn {
+        Turn::Task(_) => None,
+        Turn::Node => Some(0),
+        Turn::Seat(device) => Some(2 * device + 1),
+        Turn::Line(device) => Some(2 * device + 2),
+    }
+}
+
+fn turn_of(party: u32) -> Turn {
+    match party {
+        0 => Turn::Node,
+        seat if seat % 2 == 1 => Turn::Seat(seat / 2),
+        line => Turn::Line(line / 2 - 1),
     }
 }
 
@@ -106,27 +134,34 @@ mod tests {
         for (at_ns, task) in [(20, 1), (10, 2), (20, 3), (10, 4)] {
             agenda.push(at_ns, Turn::Task(task));
         }
+        agenda.push(10, Turn::Line(7));
         assert_eq!(agenda.next(), Some(Turn::Task(2)));
         assert_eq!(agenda.now_ns(), 10);
         agenda.push(10, Turn::Task(5)); // now: behind what was asked for before
         agenda.push(3, Turn::Task(6)); // the past is now
+        agenda.push(20, Turn::Node);
         let rest: Vec<_> = std::iter::from_fn(|| agenda.next()).collect();
-        assert_eq!(rest, [4, 5, 6, 1, 3].map(Turn::Task));
+        let line = Turn::Line(7);
+        assert_eq!(rest[..4], [Turn::Task(4), line, Turn::Task(5), Turn::Task(6)]);
+        assert_eq!(rest[4..], [Turn::Task(1), Turn::Task(3), Turn::Node]);
         assert_eq!(agenda.now_ns(), 20);
     }
 
     #[test]
-    fn an_alarm_rings_once_and_at_the_earliest_time_asked_for() {
-        let (mut agenda, mut alarm) = (Agenda::default(), Alarm::default());
-        for at_ns in [30, 10, 20] {
-            alarm.set(&mut agenda, at_ns, Turn::Node);
+    fn everybody_but_a_task_has_one_next_turn_at_the_earliest_time_asked_for() {
+        let mut agenda = Agenda::default();
+        for (at_ns, turn) in [(30, Turn::Node), (10, Turn::Node), (20, Turn::Node), (15, Turn::Seat(0))] {
+            agenda.push(at_ns, turn);
         }
-        let mut rang = Vec::new();
-        while agenda.next().is_some() {
-            if alarm.rings(agenda.now_ns()) {
-                rang.push(agenda.now_ns());
+        let mut taken = Vec::new();
+        while let Some(turn) = agenda.next() {
+            taken.push((agenda.now_ns(), turn));
+            if taken.len() == 1 {
+                agenda.push(40, Turn::Node);
+                agenda.push(10, Turn::Seat(0)); // now, and not at 15 any more
+                agenda.push(12, Turn::Seat(0));
             }
         }
-        assert_eq!(rang, [10]);
+        assert_eq!(taken, [(10, Turn::Node), (10, Turn::Seat(0)), (40, Turn::Node)]);
     }
 }

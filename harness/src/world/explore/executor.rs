@@ -2,7 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Wake, Waker};
 
@@ -16,8 +16,13 @@ pub(super) struct Executor {
     current: Cell<u32>,
 }
 
+/// Tasks that were woken.
 #[derive(Default)]
-struct Ready(Mutex<VecDeque<u32>>);
+struct Ready {
+    queue: Mutex<VecDeque<u32>>,
+    /// How many there are: asked after every turn, and nearly always none.
+    count: AtomicUsize,
+}
 
 struct Slot {
     /// `None` while it is polled, and once it is done.
@@ -35,7 +40,25 @@ struct Bell {
 
 impl Ready {
     fn lock(&self) -> MutexGuard<'_, VecDeque<u32>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn push(&self, task: u32) {
+        self.lock().push_back(task);
+        self.count.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn pop(&self) -> Option<u32> {
+        if self.count.load(Ordering::Relaxed) == 0 {
+            return None;
+        }
+        self.count.fetch_sub(1, Ordering::Relaxed);
+        self.lock().pop_front()
+    }
+
+    fn clear(&self) {
+        self.lock().clear();
+        self.count.store(0, Ordering::Relaxed);
     }
 }
 
@@ -46,7 +69,7 @@ impl Wake for Bell {
 
     fn wake_by_ref(self: &Arc<Self>) {
         if !self.is_queued.swap(true, Ordering::Relaxed) {
-            self.ready.lock().push_back(self.task);
+            self.ready.push(self.task);
         }
     }
 }
@@ -77,7 +100,7 @@ impl Executor {
     /// Polls until no task is ready.
     pub(super) fn run(&self) {
         loop {
-            let Some(number) = self.ready.lock().pop_front() else { return };
+            let Some(number) = self.ready.pop() else { return };
             let (task, waker) = {
                 let mut tasks = self.tasks.borrow_mut();
                 let slot = &mut tasks[number as usize];
@@ -95,7 +118,7 @@ impl Executor {
     /// Drops all tasks: they hold what holds this executor.
     pub(super) fn clear(&self) {
         let tasks: Vec<Slot> = self.tasks.borrow_mut().drain(..).collect();
-        self.ready.lock().clear();
+        self.ready.clear();
         drop(tasks);
     }
 }

@@ -8,7 +8,6 @@ use std::collections::VecDeque;
 
 use bytes::{Bytes, BytesMut};
 
-use super::agenda::Alarm;
 use crate::client::{CONNECT_NS_MAX, OUTGOING_FRAMES_MAX};
 use crate::link::{Class, ConnectionId, Effect, Link, Piece, Refused, Settings, WAYS, Way};
 use crate::world::proxy::OUTBOX_BYTES_MAX;
@@ -26,7 +25,6 @@ const UPGRADED: Bytes = Bytes::from_static(&[b'!'; 129]);
 /// One device's link with its connections.
 pub(super) struct Line {
     pub(super) link: Link,
-    pub(super) alarm: Alarm,
     wires: Vec<Wire>,
     untaken_max: usize,
 }
@@ -117,7 +115,7 @@ pub(super) enum Sent {
 impl Line {
     /// A line without connections. `untaken_max`: frames that may wait at the server's end.
     pub(super) fn new(settings: Settings, untaken_max: usize) -> Self {
-        Self { link: Link::new(settings), alarm: Alarm::default(), wires: Vec::new(), untaken_max }
+        Self { link: Link::new(settings), wires: Vec::new(), untaken_max }
     }
 
     /// The device connects: its part of the handshake leaves.
@@ -228,8 +226,8 @@ impl Line {
                 for way in WAYS {
                     moved |= wire.feed(now_ns, way, &mut self.link, arrivals);
                 }
+                // What arrives gives the link nothing to do: only what is fed to it does.
                 while let Some(effect) = self.link.poll_effect(wire.id) {
-                    moved = true;
                     wire.take(effect, arrivals);
                 }
             }

@@ -7,7 +7,6 @@ use avouch_reports::history::What;
 use bytes::Bytes;
 
 use self::process::{Arrived, Process, Step};
-use super::agenda::Alarm;
 use super::line::Line;
 use crate::conductor::Signal;
 use crate::link::ConnectionId as Wire;
@@ -18,7 +17,6 @@ use crate::world::machine::Machine;
 /// The server of the run, over all its lives.
 pub(super) struct Node {
     pub(super) machine: Machine,
-    pub(super) alarm: Alarm,
     config: Config,
     recorder: Recorder,
     wall_ms: Box<dyn Fn(u64) -> u64>,
@@ -33,7 +31,6 @@ impl Node {
         Self {
             wall_ms: Box::new(machine.wall_clock()),
             machine,
-            alarm: Alarm::default(),
             config,
             recorder,
             process: None,

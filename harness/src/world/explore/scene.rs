@@ -64,8 +64,7 @@ impl Scene {
     pub(super) fn post(&mut self, device: u32, letter: Letter) {
         if let Some(seat) = self.seats.get_mut(device as usize) {
             seat.letters.push_back(letter);
-            let now_ns = self.agenda.now_ns();
-            seat.alarm.set(&mut self.agenda, now_ns, Turn::Seat(device));
+            self.agenda.push(self.agenda.now_ns(), Turn::Seat(device));
         }
     }
 
@@ -111,19 +110,17 @@ impl Scene {
         if was_running && !self.node.is_running() {
             self.break_connections();
         }
-        self.node.alarm.set(&mut self.agenda, now_ns, Turn::Node);
+        self.agenda.push(now_ns, Turn::Node);
         answer
     }
 
     /// Carries out a turn of the agenda that is no task's.
     pub(super) fn take(&mut self, turn: Turn) {
-        let now_ns = self.agenda.now_ns();
         match turn {
-            Turn::Seat(device) if self.seats[device as usize].alarm.rings(now_ns) => self.run_seat(device),
-            Turn::Line(device) if self.lines[device as usize].alarm.rings(now_ns) => self.run_line(device),
-            Turn::Node if self.node.alarm.rings(now_ns) => self.run_node(),
-            // Overtaken by an earlier turn; tasks are the executor's.
-            Turn::Seat(_) | Turn::Line(_) | Turn::Node | Turn::Task(_) => {}
+            Turn::Seat(device) => self.run_seat(device),
+            Turn::Line(device) => self.run_line(device),
+            Turn::Node => self.run_node(),
+            Turn::Task(_) => {} // the executor's
         }
     }
 
@@ -140,7 +137,7 @@ impl Scene {
         }
         self.touched = touched;
         if let Some(at_ns) = self.node.next_timeout_ns() {
-            self.node.alarm.set(&mut self.agenda, at_ns, Turn::Node);
+            self.agenda.push(at_ns, Turn::Node);
         }
     }
 
@@ -157,68 +154,72 @@ impl Scene {
         loop {
             let line = &mut self.lines[device as usize];
             line.turn(now_ns, &mut arrivals);
-            while let Some(event) = line.link.poll_event() {
-                match event {
-                    Event::Fired { fault, kind, frame, detail } => {
-                        let (kind, device) = (kind.to_owned(), DeviceNumber(device));
-                        let fired = What::FaultFired { id: fault, kind, device, frame, detail };
-                        self.recorder.record(now_ns, fired);
-                    }
-                    Event::Triggered { fault, .. } => {
-                        self.triggered.push_back(Triggered { fault });
-                        self.bell.notify_one();
-                    }
-                    Event::Expired { .. } => {}
-                }
-            }
-            if arrivals.is_empty() {
-                break;
-            }
+            self.tell_events(device);
+            let mut is_changed = false;
             for arrival in arrivals.drain(..) {
-                match arrival.way {
+                is_changed |= match arrival.way {
                     Way::Up => self.at_server(device, arrival),
                     Way::Down => self.at_device(device, arrival),
-                }
+                };
+            }
+            if !is_changed {
+                break;
             }
         }
         self.arrivals = arrivals;
-        let line = &mut self.lines[device as usize];
-        if let Some(at_ns) = line.next_timeout_ns(now_ns) {
-            line.alarm.set(&mut self.agenda, at_ns, Turn::Line(device));
+        if let Some(at_ns) = self.lines[device as usize].next_timeout_ns(now_ns) {
+            self.agenda.push(at_ns, Turn::Line(device));
         }
         if self.node.is_stopping() {
-            self.node.alarm.set(&mut self.agenda, now_ns, Turn::Node);
+            self.agenda.push(now_ns, Turn::Node);
         }
     }
 
-    fn at_server(&mut self, device: u32, Arrival { wire, peer, news, .. }: Arrival) {
+    /// What the link of a device has to say.
+    fn tell_events(&mut self, device: u32) {
+        while let Some(event) = self.lines[device as usize].link.poll_event() {
+            match event {
+                Event::Fired { fault, kind, frame, detail } => {
+                    let (kind, device) = (kind.to_owned(), DeviceNumber(device));
+                    let fired = What::FaultFired { id: fault, kind, device, frame, detail };
+                    self.recorder.record(self.agenda.now_ns(), fired);
+                }
+                Event::Triggered { fault, .. } => {
+                    self.triggered.push_back(Triggered { fault });
+                    self.bell.notify_one();
+                }
+                Event::Expired { .. } => {}
+            }
+        }
+    }
+
+    /// Something arrives at the server; `true` if that leaves the line with something to do.
+    fn at_server(&mut self, device: u32, Arrival { wire, peer, news, .. }: Arrival) -> bool {
         let now_ns = self.agenda.now_ns();
+        let is_over = news == News::End;
+        if is_over {
+            self.lines[device as usize].leave(now_ns, wire, Way::Down);
+        }
         match news {
             News::Shaken => self.node.shaken(device, wire),
             News::Frame(frame) => self.node.received(peer, frame),
-            News::End => {
-                self.lines[device as usize].leave(now_ns, wire, Way::Down);
-                if peer == 0 {
-                    return; // gone before the process had seen it
-                }
-                self.node.ended(peer);
-            }
-            News::Reset if peer != 0 => self.node.ended(peer),
-            // A device's socket takes what it is given; nobody counts.
-            News::Taken(_) | News::Late | News::Reset => return,
+            News::End | News::Reset if peer != 0 => self.node.ended(peer),
+            // A device's socket takes what it is given, and nobody counts; or gone before the process had seen it.
+            News::Taken(_) | News::Late | News::End | News::Reset => return is_over,
         }
-        self.node.alarm.set(&mut self.agenda, now_ns, Turn::Node);
+        self.agenda.push(now_ns, Turn::Node);
+        is_over
     }
 
-    fn at_device(&mut self, device: u32, Arrival { wire, peer, news, .. }: Arrival) {
+    /// Something arrives at a device; `true` if that leaves the line with something to do.
+    fn at_device(&mut self, device: u32, Arrival { wire, peer, news, .. }: Arrival) -> bool {
         let now_ns = self.agenda.now_ns();
         if let News::Taken(frames) = news {
-            if peer == 0 {
-                return;
+            if peer != 0 {
+                self.node.taken(peer, frames);
+                self.agenda.push(now_ns, Turn::Node);
             }
-            self.node.taken(peer, frames);
-            self.node.alarm.set(&mut self.agenda, now_ns, Turn::Node);
-            return;
+            return false;
         }
         let seat = &mut self.seats[device as usize];
         let is_over = matches!(news, News::End | News::Reset | News::Late);
@@ -231,7 +232,7 @@ impl Scene {
                     seat.device.disconnected(now_ns);
                 }
             }
-            seat.alarm.set(&mut self.agenda, now_ns, Turn::Seat(device));
+            self.agenda.push(now_ns, Turn::Seat(device));
         } else if is_over && let Some(at) = seat.abandoned.iter().position(|of| *of == wire) {
             seat.abandoned.remove(at);
             seat.status.note_takeover();
@@ -239,6 +240,7 @@ impl Scene {
         if is_over {
             self.lines[device as usize].drop_end(now_ns, wire, Way::Up);
         }
+        is_over
     }
 
     fn run_seat(&mut self, device: u32) {
@@ -247,29 +249,38 @@ impl Scene {
         if std::mem::take(&mut seat.is_refused) {
             seat.device.disconnected(now_ns);
         }
+        let mut uses_line = false;
         while let Some(letter) = self.seats[device as usize].letters.pop_front() {
             match letter {
                 Letter::Order(order) => self.seats[device as usize].device.order(now_ns, order),
-                Letter::TakeOver => self.take_over(device),
+                Letter::TakeOver => {
+                    self.take_over(device);
+                    uses_line = true;
+                }
             }
         }
         let seat = &mut self.seats[device as usize];
         if seat.device.next_timeout_ns().is_some_and(|at_ns| at_ns <= now_ns) {
             seat.device.timeout(now_ns);
         }
-        self.carry_out(device);
+        uses_line |= self.carry_out(device);
         let seat = &mut self.seats[device as usize];
         seat.status.note(seat.device.is_idle(), seat.device.is_set_up_done());
         if let Some(at_ns) = seat.device.next_timeout_ns() {
-            seat.alarm.set(&mut self.agenda, at_ns, Turn::Seat(device));
+            self.agenda.push(at_ns, Turn::Seat(device));
         }
-        self.run_line(device);
+        if uses_line {
+            self.run_line(device);
+        }
     }
 
-    fn carry_out(&mut self, device: u32) {
+    /// Does what a device asks for; `true` if that was something on its line.
+    fn carry_out(&mut self, device: u32) -> bool {
         let now_ns = self.agenda.now_ns();
+        let mut uses_line = false;
         let (seat, line) = (&mut self.seats[device as usize], &mut self.lines[device as usize]);
         while let Some(effect) = seat.device.poll(now_ns) {
+            uses_line |= !matches!(effect, Effect::Saw(_));
             match effect {
                 Effect::Saw(what) => self.recorder.record(now_ns, what),
                 Effect::Connect => {
@@ -280,7 +291,7 @@ impl Scene {
                     seat.wire = self.node.is_listening().then(|| line.dial(now_ns).ok()).flatten();
                     if seat.wire.is_none() {
                         seat.is_refused = true;
-                        seat.alarm.set(&mut self.agenda, now_ns, Turn::Seat(device));
+                        self.agenda.push(now_ns, Turn::Seat(device));
                     }
                 }
                 Effect::Disconnect => {
@@ -298,6 +309,7 @@ impl Scene {
                 }
             }
         }
+        uses_line
     }
 
     /// The device was seen elsewhere: its connection stays open, and it makes a new one.

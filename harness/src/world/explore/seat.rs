@@ -3,7 +3,6 @@
 use std::collections::VecDeque;
 use std::rc::Rc;
 
-use super::agenda::Alarm;
 use crate::device::Device;
 use crate::handle::{Letter, Status};
 use crate::link::ConnectionId;
@@ -12,7 +11,6 @@ use crate::link::ConnectionId;
 pub(super) struct Seat {
     pub(super) device: Device,
     pub(super) status: Rc<Status>,
-    pub(super) alarm: Alarm,
     /// What the conductor said, until the device's next turn.
     pub(super) letters: VecDeque<Letter>,
     /// The connection that it uses, or that is in the making.
@@ -28,7 +26,6 @@ impl Seat {
         Self {
             device,
             status,
-            alarm: Alarm::default(),
             letters: VecDeque::new(),
             wire: None,
             abandoned: VecDeque::new(),
