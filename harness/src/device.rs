@@ -181,8 +181,8 @@ impl Device {
             match self.adapter.poll()? {
                 Effect::Saw(what) => {
                     if !self.is_set_up(&what) {
-                        self.unsaw.push_back(Effect::Saw(what.clone()));
                         self.notice(now_ns, &what);
+                        return Some(Effect::Saw(what));
                     }
                 }
                 other => return Some(other),

@@ -42,11 +42,11 @@ mod verbs;
 
 use std::collections::{BTreeMap, VecDeque};
 
-use avouch_scenarios::plan::{Edge, LinkVerb};
+use avouch_scenarios::plan::LinkVerb;
 
 use lane::{Connection, Passing, What};
 use ordinals::Ordinals;
-use rules::{Fate, Rules};
+use rules::Rules;
 pub use seam::{Class, ConnectionId, Effect, Event, Piece, Refused, Settings, WAYS, Way};
 use verbs::words;
 pub use verbs::{skip_reason, verb_name};
@@ -73,6 +73,8 @@ pub struct Link {
     connections: BTreeMap<u64, Connection>,
     connections_made: u64,
     is_abandoned: bool,
+    /// Nothing leaves before this, so that a call in between need not look. Early is harmless, late is not.
+    quiet_until_ns: u64,
     events: VecDeque<Event>,
 }
 
@@ -89,6 +91,7 @@ impl Link {
             connections: BTreeMap::new(),
             connections_made: 0,
             is_abandoned: false,
+            quiet_until_ns: 0,
             events: VecDeque::new(),
         }
     }
@@ -111,6 +114,7 @@ impl Link {
                 lane.node_hold = None;
             }
         }
+        self.quiet_until_ns = 0;
         self.run(now_ns);
     }
 
@@ -140,6 +144,7 @@ impl Link {
                 self.deactivate(now_ns, rule);
             }
         }
+        self.quiet_until_ns = 0;
         self.run(now_ns);
     }
 
@@ -181,27 +186,11 @@ impl Link {
         }
         let frame = self.ordinals.count(way, &piece);
         let triggers = self.rules.count_triggers(way, piece.kind);
-        let mut this_frame_only = Vec::new();
         let passing = Passing { now_ns, id, frame, is_clipped: false };
-        for &rule in &triggers {
-            self.trigger(passing, rule, Edge::Before, &mut this_frame_only);
-        }
-        let (piece, byte_cut) = self.clip(id, way, piece);
-        let passing = Passing { is_clipped: byte_cut.is_some(), ..passing };
-        let fate = if byte_cut.is_some() {
-            Fate::default()
+        if triggers.is_empty() && !self.rules.has_active() {
+            self.pass_untouched(passing, piece.bytes);
         } else {
-            self.rules.decide(&frame, &piece, &this_frame_only)
-        };
-        for (rule, detail) in &fate.fired {
-            self.fired(*rule, self.rules.ordinal(*rule, &frame), detail.clone());
-        }
-        self.pass(passing, piece, fate);
-        if let Some((rule, how)) = byte_cut {
-            self.queue_cut(now_ns, id, way, (rule, how, 0));
-        }
-        for &rule in &triggers {
-            self.trigger(passing, rule, Edge::After, &mut this_frame_only);
+            self.receive_under_rules(passing, piece, &triggers);
         }
         self.run(now_ns);
     }
@@ -255,6 +244,7 @@ impl Link {
         while let Some(rule) = self.rules.expired(now_ns) {
             self.events.push_back(Event::Expired { fault: self.rules.id(rule) });
             self.deactivate(now_ns, rule);
+            self.quiet_until_ns = 0;
         }
         self.run(now_ns);
     }

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use super::delay;
 use super::lane::{Connection, Held, Passing, What};
 use super::rules::Fate;
-use super::{Class, ConnectionId, Effect, Event, Link, Piece, WAYS, Way, verb_name};
+use super::{Class, ConnectionId, Effect, Event, Link, Piece, WAYS, Way, lane, verb_name};
 
 /// The link's own delay of a frame.
 const BASE_DELAY: Purpose = Purpose::named("link-base-delay");
@@ -43,6 +43,42 @@ impl Link {
                 (Piece { bytes, ..piece }, Some((rule, how)))
             }
             None => (piece, None),
+        }
+    }
+
+    /// A frame passes while no fault is active that could touch it.
+    pub(super) fn pass_untouched(&mut self, passing: Passing, bytes: Bytes) {
+        if let Some(connection) = self.connections.get_mut(&passing.id.0) {
+            connection.lane(passing.frame.way).read_bytes += bytes.len() as u64;
+        }
+        self.enqueue(passing, bytes, 0, None);
+        self.overtake(passing);
+    }
+
+    /// A frame meets the active faults, and those that it triggers.
+    pub(super) fn receive_under_rules(&mut self, passing: Passing, piece: Piece, triggers: &[usize]) {
+        let Passing { now_ns, id, frame, .. } = passing;
+        let way = frame.way;
+        let mut this_frame_only = Vec::new();
+        for &rule in triggers {
+            self.trigger(passing, rule, Edge::Before, &mut this_frame_only);
+        }
+        let (piece, byte_cut) = self.clip(id, way, piece);
+        let passing = Passing { is_clipped: byte_cut.is_some(), ..passing };
+        let fate = if byte_cut.is_some() {
+            Fate::default()
+        } else {
+            self.rules.decide(&frame, &piece, &this_frame_only)
+        };
+        for (rule, detail) in &fate.fired {
+            self.fired(*rule, self.rules.ordinal(*rule, &frame), detail.clone());
+        }
+        self.pass(passing, piece, fate);
+        if let Some((rule, how)) = byte_cut {
+            self.queue_cut(now_ns, id, way, (rule, how, 0));
+        }
+        for &rule in triggers {
+            self.trigger(passing, rule, Edge::After, &mut this_frame_only);
         }
     }
 
@@ -103,8 +139,9 @@ impl Link {
         for bytes in copies {
             self.enqueue(passing, bytes, fate.added_ns, fate.slice_bytes);
         }
-        let can_hold = self.connection(id.0).lane(frame.way).can_hold();
-        if let Some((rule, overtakers_left, hold_ns)) = fate.hold.filter(|_| can_hold) {
+        if let Some((rule, overtakers_left, hold_ns)) = fate.hold
+            && self.connection(id.0).lane(frame.way).can_hold()
+        {
             let detail = format!("held until {overtakers_left} frames passed, at most {hold_ns} ns");
             self.fired(rule, self.rules.ordinal(rule, &frame), detail);
             let until_ns = now_ns.saturating_add(hold_ns);
@@ -163,6 +200,9 @@ impl Link {
 
     /// Hands out what is due, on all connections.
     pub(super) fn run(&mut self, now_ns: u64) {
+        if now_ns < self.quiet_until_ns {
+            return;
+        }
         let mut from = 0;
         while let Some((&number, connection)) = self.connections.range(from..).next() {
             from = number + 1;
@@ -173,6 +213,8 @@ impl Link {
             // What leaves one way can end the other: until nothing is due.
             while WAYS.into_iter().any(|way| self.step(now_ns, id, way)) {}
         }
+        let lanes = self.connections.values().flat_map(|connection| &connection.lanes);
+        self.quiet_until_ns = lanes.filter_map(lane::Lane::next_due_ns).min().unwrap_or(u64::MAX);
     }
 
     /// Tells that a rule decided something.
@@ -181,8 +223,9 @@ impl Link {
         self.events.push_back(Event::Fired { fault: self.rules.id(rule), kind, frame, detail });
     }
 
-    /// A connection that the caller knows to exist.
+    /// A connection that the caller knows to exist, for a change.
     pub(super) fn connection(&mut self, id: u64) -> &mut Connection {
+        self.quiet_until_ns = 0;
         self.connections
             .get_mut(&id)
             .expect("only `forget` removes connections, and the caller just saw this one")
@@ -209,7 +252,8 @@ impl Link {
         let (finished_ns, finished_without_faults_ns) = road.pass(now_ns, bytes.len(), limit);
         let due_ns = finished_ns.saturating_add(delay_ns).saturating_add(added_ns);
         let due_without_faults_ns = finished_without_faults_ns.saturating_add(delay_ns);
-        let lane = self.connection(id.0).lane(frame.way);
+        let Some(connection) = self.connections.get_mut(&id.0) else { return };
+        let lane = connection.lane(frame.way);
         let slice_bytes = slice_bytes.map_or(bytes.len(), |most| most.max(1) as usize);
         let mut rest = bytes;
         while !rest.is_empty() {
@@ -217,12 +261,14 @@ impl Link {
             let is_last = rest.is_empty() && !passing.is_clipped;
             lane.push_at(due_ns, due_without_faults_ns, What::Bytes(slice, is_last));
         }
+        self.quiet_until_ns = self.quiet_until_ns.min(lane.last_due_ns);
     }
 
     /// A frame passed: held frames before it were overtaken once more, and those that were often enough follow (and overtake in turn).
     fn overtake(&mut self, passing: Passing) {
         let Passing { now_ns, id, frame, .. } = passing;
-        let lane = self.connection(id.0).lane(frame.way);
+        let Some(connection) = self.connections.get_mut(&id.0) else { return };
+        let lane = connection.lane(frame.way);
         if frame.class != Class::Data || lane.held.is_empty() {
             return;
         }

@@ -171,10 +171,15 @@ impl Lane {
         self.queue.push_back(Item { due_ns, due_without_faults_ns: due_without_faults_ns.min(due_ns), what });
     }
 
+    /// When something can leave next, unless it is gated.
+    pub(super) fn next_due_ns(&self) -> Option<u64> {
+        let held = self.held.iter().map(|held| held.until_ns);
+        self.queue.front().map(|item| item.due_ns).into_iter().chain(held).min()
+    }
+
     /// Whether anything can leave by now, unless it is gated.
     pub(super) fn may_be_due(&self, now_ns: u64) -> bool {
-        self.queue.front().is_some_and(|item| item.due_ns <= now_ns)
-            || self.held.iter().any(|held| held.until_ns <= now_ns)
+        self.next_due_ns().is_some_and(|due_ns| due_ns <= now_ns)
     }
 
     /// Takes what is due.

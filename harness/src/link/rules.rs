@@ -206,6 +206,11 @@ impl Rules {
         self.active.first().map(|active| active.rule)
     }
 
+    /// Whether any rule is active.
+    pub(super) fn has_active(&self) -> bool {
+        !self.active.is_empty()
+    }
+
     /// An active rule whose time is over.
     pub(super) fn expired(&self, now_ns: u64) -> Option<usize> {
         let is_over = |active: &&Active| active.until_ns.is_some_and(|until_ns| until_ns <= now_ns);
@@ -261,20 +266,20 @@ impl Rules {
     /// What happens to a frame. `forced` rules hit it whatever their probability.
     pub(super) fn decide(&mut self, frame: &Frame, piece: &Piece, forced: &[usize]) -> Fate {
         let mut fate = Fate::default();
-        if self.active.is_empty() && forced.is_empty() {
-            return fate;
-        }
-        let mut rules: Vec<usize> = self.active.iter().map(|active| active.rule).collect();
-        rules.extend_from_slice(forced);
-        rules.sort_unstable();
-        rules.dedup();
-        for rule in rules {
-            if self.applies(rule, frame, forced.contains(&rule)) && self.apply(rule, frame, piece, &mut fate)
+        for rule in 0..self.own.len() {
+            let is_forced = forced.contains(&rule);
+            if (is_forced || self.is_active(rule))
+                && self.applies(rule, frame, is_forced)
+                && self.apply(rule, frame, piece, &mut fate)
             {
                 break;
             }
         }
         fate
+    }
+
+    fn is_active(&self, rule: usize) -> bool {
+        self.active.binary_search_by_key(&rule, |active| active.rule).is_ok()
     }
 
     fn active_links(&self) -> impl Iterator<Item = (usize, &LinkFault)> {
