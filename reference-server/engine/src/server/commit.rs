@@ -137,7 +137,7 @@ impl Server {
     fn apply_joins(&mut self, conversation: ConversationIx, added: &[UserId]) {
         for id in added {
             let user = self.user(*id);
-            if self.conversations[conversation].members.get(&user).is_some_and(|stays| stays.len() == 1) {
+            if self.conversations[conversation].is_first_stay(user) {
                 self.users[user].conversations.push(conversation);
             }
             for device in &self.users[user].devices {

@@ -46,6 +46,11 @@ impl Conversation {
         self.stays(user).find(|stay| self.last_of(*stay) >= seq).map_or(seq, |stay| self.last_of(stay))
     }
 
+    /// Whether the user belongs or belonged once so far; later stays may be proposed already.
+    pub(super) fn is_first_stay(&self, user: UserIx) -> bool {
+        self.stays(user).count() == 1
+    }
+
     /// Committed stays, in order.
     fn stays(&self, user: UserIx) -> impl Iterator<Item = Stay> + '_ {
         self.members.get(&user).into_iter().flatten().copied().take_while(|stay| stay.from <= self.head)

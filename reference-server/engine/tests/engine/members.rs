@@ -9,7 +9,8 @@ use avouch_engine::limits::{
 };
 
 use crate::rig::{
-    A, B, C, ClientRig, ROOM, ServerRig, change, entries, entry, key, message, send, sync, users,
+    A, B, C, ClientRig, INSTALLATION, ROOM, ServerRig, change, entries, entry, hello, key, message, send, sync,
+    users,
 };
 
 /// AV-5-1: a conversation begins with a change by somebody who joins, and nobody leaves in it.
@@ -178,6 +179,24 @@ fn members_see_their_stays() {
     let before = rig.stats().acks_beyond_head;
     rig.say(b, &Frame::Ack { conversation: ROOM, up_to: 8 });
     assert_eq!(rig.stats().acks_beyond_head, before + 1);
+}
+
+/// AV-5-3: somebody who comes, goes and comes back before the first of it is committed belongs from then on (regression:
+/// the user's conversations did not list this one, so that no login of theirs got anything of it).
+#[test]
+fn coming_twice_in_one_commit_is_belonging() {
+    let mut rig = ServerRig::new();
+    let [a, _] = rig.room([A, B]);
+    rig.commits = false;
+    rig.say(a, &change(2, ROOM, users([3]), vec![]));
+    rig.say(a, &change(3, ROOM, vec![], users([3])));
+    rig.say(a, &change(4, ROOM, users([3]), vec![]));
+    rig.commits = true;
+    rig.commit();
+    rig.expect_accepted(a, &send(5, "text"), 5);
+    let c = rig.connect();
+    rig.say(c, &hello(C, INSTALLATION, &[]));
+    assert_eq!(rig.delivered(c), [2, 3, 4, 5]);
 }
 
 /// AV-5-3: what is only proposed makes nobody a member, and takes nothing from anybody.
