@@ -42,6 +42,7 @@ impl Server {
             self.mark_cursor(conversation, device);
         }
         self.settle_in_flight(conversation, device, up_to);
+        self.end_pull(conversation, device);
     }
 
     pub(super) fn mark_cursor(&mut self, conversation: ConversationIx, device: DeviceIx) {

@@ -205,9 +205,11 @@ impl Server {
         };
         for chunk in conversations.chunks(limits::HEADS_PER_FRAME) {
             let heads = chunk.iter().map(|ix| {
-                let state = &self.conversations[*ix];
-                let acked = state.progress.get(&device).map_or(0, |progress| progress.acked);
+                let state = &mut self.conversations[*ix];
                 let head = state.last_visible(user);
+                let progress = state.progress.entry(device).or_default();
+                progress.told = head;
+                let acked = progress.acked;
                 let first = state.next_visible(user, acked).unwrap_or(head);
                 Head { conversation: state.id, first, head }
             });

@@ -280,6 +280,7 @@ impl Server {
                 progress.pushed = 0;
                 progress.queued &= self.config.defects.has(Defect::WindowNeverReopens);
                 progress.pulling = false;
+                progress.told = 0;
                 progress.receipts_in_flight = 0;
                 progress.attempts = 0;
             }

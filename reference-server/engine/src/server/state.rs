@@ -196,6 +196,8 @@ pub(super) struct Progress {
     pub(super) queued: bool,
     /// The device is to pull: what it lacks is not in memory, or too much.
     pub(super) pulling: bool,
+    /// The head that the device was told to pull up to.
+    pub(super) told: Seq,
     /// Highest version of the receipts batch in flight; 0 = none.
     pub(super) receipts_in_flight: u64,
     pub(super) receipts_attempts: u32,

@@ -151,6 +151,15 @@ impl Server {
         }
     }
 
+    /// A device that is to pull has all that it was told of, by a page or from an earlier connection: then it asks for
+    /// nothing, and what came since would wait for the sweep.
+    pub(super) fn end_pull(&mut self, conversation: ConversationIx, device: DeviceIx) {
+        let progress = self.conversations[conversation].progress.get(&device);
+        if let Some(acked) = progress.filter(|it| it.pulling && it.acked >= it.told).map(|it| it.acked) {
+            self.resume_push(conversation, device, acked);
+        }
+    }
+
     /// The device has been paged everything up to here: what comes now is pushed again.
     fn resume_push(&mut self, conversation: ConversationIx, device: DeviceIx, last: Seq) {
         if let Some(progress) = self.conversations[conversation].progress.get_mut(&device) {

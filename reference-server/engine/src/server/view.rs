@@ -56,6 +56,6 @@ impl Progress {
         (self.delivered, self.read, self.version, self.receipts_confirmed).hash(into);
         (self.acked, self.read_wanted, self.receipts_acked, self.transmitted, self.pushed).hash(into);
         (self.cursor_pending, self.receipts_pending, self.cursor_dirty, self.receipts_dirty).hash(into);
-        (&self.in_flight, self.queued, self.pulling, self.receipts_in_flight).hash(into);
+        (&self.in_flight, self.queued, self.pulling, self.told, self.receipts_in_flight).hash(into);
     }
 }

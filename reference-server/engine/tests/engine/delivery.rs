@@ -379,6 +379,25 @@ fn who_is_far_behind_pulls() {
     assert_eq!(rig.delivered(b), [9]);
 }
 
+/// AV-6-5: a device that had all it is told to pull asks for nothing. Its ack ends the pull (regression: pushes waited for
+/// the next sweep, because after a restart the tail is empty, and what it had was not acknowledged yet).
+#[test]
+fn who_has_what_it_is_to_pull_is_pushed_to_again() {
+    let mut rig = ServerRig::new();
+    let [a, _] = rig.room([A, B]);
+    rig.say(a, &send(2, "text"));
+    rig.restart();
+    let (a, b) = (rig.login(A), rig.connect());
+    let heard = rig.ask(b, &hello(B, INSTALLATION, &[(ROOM, 1, 2)]));
+    assert_eq!(heads_of(&heard), [Head { conversation: ROOM, first: 2, head: 2 }]);
+    rig.say(a, &send(3, "while it thinks about the one before"));
+    assert_eq!(rig.delivered(b), [] as [Seq; 0]);
+    rig.say(b, &ack(2));
+    assert_eq!(rig.delivered(b), [3]);
+    rig.say(a, &send(4, "text"));
+    assert_eq!(rig.delivered(b), [4]);
+}
+
 /// AV-6-5: the tail moves on under a slow reader; what it was sent stays marked.
 #[test]
 fn a_slow_reader_is_overtaken_by_the_tail() {
