@@ -4,7 +4,8 @@
 //! - seq-sane (Jepsen kafka: inconsistent offsets): a position of a conversation names one message, in every ack, on every
 //!   device and page, also after a restart (reuse, rollback); first receptions of a device rise strictly since it began
 //!   anew; and, where positions are contiguous (`Options::contiguous`), every position between two that a drained member
-//!   knows is known to somebody: there are no holes.
+//!   knows, and at which its user belonged, is known to somebody: there are no holes. (What others said between two stays
+//!   is theirs to know, and they may never have come back.)
 //! - gap-visible (Matrix `limited`, Centrifugo `recovered: false`): before d shows a position behind one that it misses,
 //!   the client has said so (`Gap`), if that position holds a message that d is owed.
 //!
@@ -197,7 +198,7 @@ impl Sequence {
         });
     }
 
-    /// Positions that a drained member misses and that nobody knows.
+    /// Positions that a drained member misses, who belonged there, and that nobody knows.
     fn holes(&mut self, index: &Index, at: u32) {
         let conversation = &index.conversations[at as usize];
         let mut holes = BTreeSet::new();
@@ -215,6 +216,7 @@ impl Sequence {
                 if holes.len() as u64 >= POSITIONS_MAX
                     || conversation.positions.get(seq).is_some()
                     || holes.contains(&seq)
+                    || conversation.members.at_position(device.user, seq) != Belongs::Yes
                 {
                     continue;
                 }

@@ -5,6 +5,7 @@ mod model;
 
 mod claims;
 mod delivery;
+mod members;
 mod order;
 mod random;
 mod traps;

@@ -1,7 +1,8 @@
 //! How each kind of event changes the index.
 
-use avouch_reports::history::{Conversation, Device, Message, Rung, SessionKind, User, What};
+use avouch_reports::history::{Conversation, Device, Message, Rung, SessionKind, What};
 
+use super::changes::Asked;
 use super::numbers::NONE;
 use super::state::{ACKS_WAITING_MAX, CHANGE_SLOT, MessageState, NEVER, Session, flag};
 use super::{Index, Placed, Reception, Seen};
@@ -136,7 +137,7 @@ impl Index {
                     return Seen::Plain;
                 };
                 self.messages[slot].flags |= flag::CHANGE;
-                self.changes.insert(slot, (added.clone(), removed.clone()));
+                self.changes.ask(slot, Asked { added: added.clone(), removed: removed.clone() });
                 Seen::Sent { slot }
             }
             What::MembersChanged { device, conversation, seq, added, removed } => {
@@ -144,35 +145,11 @@ impl Index {
                 if let Some(seq) = *seq {
                     self.lanes[lane as usize].known.insert(seq);
                 }
-                self.changed(at_ns, self.lanes[lane as usize].conversation, *seq, (added, removed));
+                let change = Asked { added: added.clone(), removed: removed.clone() };
+                self.changed(at_ns, self.lanes[lane as usize].conversation, *seq, &change);
                 Seen::At { lane }
             }
             _ => Seen::Plain,
-        }
-    }
-
-    /// A change that some device saw: applied once, and matched with the operation that asked for it.
-    fn changed(&mut self, at_ns: u64, conversation: u32, seq: Option<u64>, who: (&Vec<User>, &Vec<User>)) {
-        let asked = self.changes.iter().filter(|(slot, change)| {
-            let lane = self.messages[**slot].lane as usize;
-            self.lanes[lane].conversation == conversation && (&change.0, &change.1) == who
-        });
-        let asked = asked.map(|(slot, _)| *slot).min();
-        let asked_at_ns = asked.map_or(0, |slot| self.messages[slot].sent_at_ns);
-        let state = &mut self.conversations[conversation as usize];
-        if let Some(seq) = seq {
-            if state.positions.get(seq).is_some() {
-                return;
-            }
-            state.positions.set(seq, CHANGE_SLOT);
-            state.head = state.head.max(seq);
-        } else if asked.is_none() {
-            // Without positions, a change that was applied already cannot be told from a second one.
-            return;
-        }
-        state.members.change((who.0, who.1), seq, asked_at_ns, at_ns);
-        if let Some(slot) = asked {
-            self.changes.remove(&slot);
         }
     }
 
@@ -224,13 +201,6 @@ impl Index {
             self.change_accepted(at_ns, slot, seq);
         }
         Seen::Acked { slot, placed, seq, after_refusal }
-    }
-
-    fn change_accepted(&mut self, at_ns: u64, slot: u32, seq: Option<u64>) {
-        let Some((added, removed)) = self.changes.remove(&slot) else { return };
-        let (lane, asked_at_ns) = (self.messages[slot].lane as usize, self.messages[slot].sent_at_ns);
-        let state = &mut self.conversations[self.lanes[lane].conversation as usize];
-        state.members.change((&added, &removed), seq, asked_at_ns, at_ns);
     }
 
     pub(super) fn refuse(&mut self, message: Message) -> Seen {

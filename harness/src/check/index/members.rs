@@ -126,6 +126,19 @@ impl Members {
         Self::by_time(certain, message)
     }
 
+    /// Whether a user belonged at a position.
+    pub(crate) fn at_position(&self, user: User, seq: u64) -> Belongs {
+        let Some(changes) = self.of.get(&user) else { return Belongs::NotYet };
+        if changes.iter().any(|c| c.known_at_ns == NEVER || c.seq == NEVER) {
+            return Belongs::Unsure;
+        }
+        match changes.iter().rfind(|c| c.seq <= seq) {
+            None => Belongs::NotYet,
+            Some(last) if last.joined => Belongs::Yes,
+            Some(_) => Belongs::NoLonger,
+        }
+    }
+
     fn by_time<'a>(changes: impl Iterator<Item = &'a Change>, message: &MessageState) -> Belongs {
         // Every change must surely lie before the message or surely after it.
         let mut state = Belongs::NotYet;

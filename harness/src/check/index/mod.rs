@@ -5,6 +5,7 @@
 
 mod apply;
 pub(crate) mod bits;
+mod changes;
 pub(crate) mod members;
 pub(crate) mod numbers;
 pub(crate) mod run;
@@ -17,6 +18,7 @@ use avouch_reports::history::{Conversation, Device, Event, Message, User, What};
 use rustc_hash::FxHashMap;
 
 use self::bits::Bits;
+use self::changes::Changes;
 use self::members::Belongs;
 use self::numbers::{NONE, Numbers, Pieces};
 use self::run::Run;
@@ -102,8 +104,8 @@ pub(crate) struct Index {
     slot_of: Numbers,
     lane_of: FxHashMap<u64, u32>,
     last_lane: (u64, u32),
-    /// Membership operations: what they asked for.
-    changes: FxHashMap<u32, (Vec<User>, Vec<User>)>,
+    /// Membership operations, and the changes that nobody's operation is known to have made.
+    changes: Changes,
 }
 
 impl Index {
@@ -122,7 +124,7 @@ impl Index {
             slot_of: Numbers::default(),
             lane_of: FxHashMap::default(),
             last_lane: (u64::MAX, 0),
-            changes: FxHashMap::default(),
+            changes: Changes::default(),
         }
     }
 
@@ -233,21 +235,6 @@ impl Index {
             return Belongs::Unsure;
         }
         conversation.members.at(device.user, message)
-    }
-
-    /// Ends the history: membership changes of which nothing became known stay uncertain for ever.
-    pub(crate) fn close(&mut self) {
-        let mut open: Vec<u32> = self.changes.keys().copied().collect();
-        open.sort_unstable();
-        for slot in open {
-            let (lane, asked) = (self.messages[slot].lane, self.messages[slot].sent_at_ns);
-            if self.messages[slot].is(flag::REJECTED) {
-                continue;
-            }
-            let (added, removed) = self.changes.remove(&slot).unwrap_or_default();
-            let conversation = self.lanes[lane as usize].conversation as usize;
-            self.conversations[conversation].members.change((&added, &removed), None, asked, NEVER);
-        }
     }
 
     fn device(&mut self, device: Device) -> u32 {
