@@ -1,12 +1,17 @@
 //! Where events go, as they happen: to the history on disk, to the checkers and to the latency
 //! recorder; and the few running facts that the conductor steers by.
 
+mod owed;
+
 use std::cell::{Ref, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use avouch_reports::history::{Event, Message, What};
 use rustc_hash::FxHashMap;
+
+use owed::Receipts;
+pub use owed::{OwedReceipt, Owing};
 
 /// Takes every event, in order. An error ends the run (a full disk, say).
 pub type Sink = Box<dyn FnMut(&Event) -> Result<(), String>>;
@@ -31,8 +36,13 @@ pub struct Progress {
     pub heads: BTreeMap<u32, u64>,
     /// Per conversation and user: the newest position that says whether they belong, and what it says.
     pub members: BTreeMap<u32, BTreeMap<u32, (u64, bool)>>,
-    /// Where the operations without an outcome go.
-    pending: FxHashMap<Message, u32>,
+    /// Where the operations without an outcome go, and whether they are messages.
+    pending: FxHashMap<Message, (u32, bool)>,
+    /// What the target promises beyond deliveries to members.
+    owing: Owing,
+    receipts: Receipts,
+    /// Rises with every event.
+    pub events: u64,
     /// Whose device it is.
     pub users: BTreeMap<u32, u32>,
     /// Per planned fault: how often it fired.
@@ -64,6 +74,12 @@ impl Recorder {
     /// Writes to `sink`.
     pub fn new(sink: Sink) -> Self {
         Self(Rc::new(RefCell::new(Inner { last_ns: 0, sink, progress: Progress::default(), failed: None })))
+    }
+
+    /// The drain waits for this as well.
+    pub fn owing(self, owing: Owing) -> Self {
+        self.0.borrow_mut().progress.owing = owing;
+        self
     }
 
     /// Takes an event. Hosts of a simulation may be a fraction of a tick apart; time never falls here.
@@ -109,14 +125,17 @@ impl Progress {
         self.moved += 1;
     }
 
-    fn invoked(&mut self, device: u32, message: Message, conversation: u32) {
+    fn invoked(&mut self, device: u32, message: Message, (conversation, is_message): (u32, bool)) {
         self.device(device).outstanding += 1;
         self.outcomes[0] += 1;
-        self.pending.insert(message, conversation);
+        self.pending.insert(message, (conversation, is_message));
     }
 
     fn outcome(&mut self, device: u32, message: Message, which: usize, seq: Option<u64>) {
-        let Some(conversation) = self.pending.remove(&message) else { return };
+        let Some((conversation, is_message)) = self.pending.remove(&message) else { return };
+        if let (true, true, Some(seq)) = (is_message, self.owing.receipts, seq) {
+            self.receipts.sent(conversation, device, seq);
+        }
         let head = self.heads.entry(conversation).or_default();
         *head = seq.unwrap_or(0).max(*head);
         let device = self.device(device);
@@ -126,6 +145,10 @@ impl Progress {
     }
 
     fn follow(&mut self, what: &What) {
+        self.events += 1;
+        if self.owing.receipts {
+            self.receipts.follow(what);
+        }
         match what {
             What::Device { device, user, .. } => {
                 self.users.insert(device.0, user.0);
@@ -148,9 +171,11 @@ impl Progress {
                 device.connected = false;
                 device.has.clear();
             }
-            What::Send { device, conversation, message, .. }
-            | What::MembersChange { device, conversation, message, .. } => {
-                self.invoked(device.0, *message, conversation.0);
+            What::Send { device, conversation, message, .. } => {
+                self.invoked(device.0, *message, (conversation.0, true));
+            }
+            What::MembersChange { device, conversation, message, .. } => {
+                self.invoked(device.0, *message, (conversation.0, false));
             }
             What::Accepted { device, message, seq, .. } => self.outcome(device.0, *message, 1, *seq),
             What::Rejected { device, message, .. } => self.outcome(device.0, *message, 2, None),

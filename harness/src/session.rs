@@ -24,7 +24,7 @@ use avouch_scenarios::plan::Plan;
 
 use crate::check::{Judge, Options, explain};
 use crate::conductor::{self, Ended};
-use crate::recorder::{Recorder, Sink};
+use crate::recorder::{Owing, Recorder, Sink};
 
 pub use folder::{Earlier, HISTORY, RECORD};
 
@@ -170,7 +170,7 @@ impl Session {
     pub fn recorder(&self) -> Recorder {
         let taps = self.taps.clone();
         let sink: Sink = Box::new(move |event| taps.borrow_mut().take(event));
-        Recorder::new(sink)
+        Recorder::new(sink).owing(Owing::of(&self.brief.header.claims, &self.brief.options))
     }
 
     /// Judges what was seen, collects the evidence, and writes the run folder.

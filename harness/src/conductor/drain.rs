@@ -24,14 +24,24 @@ pub(super) async fn drain<W: World + 'static>(stage: &Stage<W>) {
     let limit_ns = stage.now_ns() + stage.plan.phases.drain_ns_max;
     let mut moved = u64::MAX;
     let mut still_since_ns = stage.now_ns();
+    let mut receipts = (u64::MAX, None);
     let missing = loop {
         let now_ns = stage.now_ns();
-        let moves = stage.recorder.progress().moved;
+        let (moves, events) = {
+            let progress = stage.recorder.progress();
+            (progress.moved, progress.events)
+        };
         if moves != moved {
             moved = moves;
             still_since_ns = now_ns;
         }
-        let missing = missing(stage);
+        let missing = missing(stage).or_else(|| {
+            // Looking at every pair of devices is worth it only when something happened.
+            if receipts.0 != events {
+                receipts = (events, missing_receipt(stage));
+            }
+            receipts.1.clone()
+        });
         if missing.is_none() && now_ns - still_since_ns >= SETTLED_NS {
             break None;
         }
@@ -69,12 +79,11 @@ fn missing<W: World>(stage: &Stage<W>) -> Option<String> {
             return Some(format!("{name} waits for {} answers", device.outstanding));
         }
         let user = progress.users.get(number).copied().unwrap_or_default();
-        for (conversation, members) in &progress.members {
-            let head = progress.heads.get(conversation).copied().unwrap_or(0);
-            let has = device.has.get(conversation).copied().unwrap_or(0);
-            if members.get(&user).is_some_and(|newest| newest.1) && has < head {
+        for conversation in progress.members.keys() {
+            let (owed, has) = (progress.owed_to(user, *conversation), device.position(*conversation));
+            if has < owed {
                 let conversation = &stage.plan.conversations[*conversation as usize].name;
-                return Some(format!("{name} has {has} of {head} positions of {conversation}"));
+                return Some(format!("{name} has {has} of {owed} positions of {conversation}"));
             }
         }
     }
@@ -82,6 +91,15 @@ fn missing<W: World>(stage: &Stage<W>) -> Option<String> {
     busy.first().map(|number| {
         format!("{} devices are not idle ({}, …)", busy.len(), stage.plan.devices[*number as usize].name)
     })
+}
+
+/// Which receipt is still owed, in words.
+fn missing_receipt<W: World>(stage: &Stage<W>) -> Option<String> {
+    let debt = stage.recorder.progress().receipt_owed(|device| stage.is_healed(device))?;
+    let name = |device: u32| &stage.plan.devices[device as usize].name;
+    let (to, by) = (name(debt.device), name(debt.by));
+    let conversation = &stage.plan.conversations[debt.conversation as usize].name;
+    Some(format!("{to} has no receipt by {by} for position {} of {conversation}", debt.position))
 }
 
 fn quiet<W: World>(stage: &Stage<W>) -> Vec<u32> {

@@ -15,7 +15,7 @@ use super::sim::simulate;
 use crate::check::Judge;
 use crate::conductor::{Ended, conduct};
 use crate::perform;
-use crate::recorder::Recorder;
+use crate::recorder::{Owing, Recorder};
 
 /// By which the continuous integration judges the whole catalog, too: every scenario is put to the test by it.
 const SEED: u64 = 1;
@@ -53,6 +53,7 @@ fn simulated(plan: &Rc<Plan>) -> (Ended, Vec<Judgement>) {
             judge.borrow_mut().observe(event);
             Ok(())
         }));
+        let recorder = recorder.owing(Owing::of(&perform::reference_claims(), &perform::check_options(plan)));
         let (of_conductor, conducted) = (recorder.clone(), plan.clone());
         let ended = simulate(plan, &recorder, move |world| {
             let installer = perform::installer(conducted.clone());

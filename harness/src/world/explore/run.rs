@@ -14,7 +14,7 @@ use crate::check::{Judge, explain};
 use crate::conductor::{Ended, conduct};
 use crate::panics;
 use crate::perform;
-use crate::recorder::{Recorder, Sink};
+use crate::recorder::{Owing, Recorder, Sink};
 
 /// What is wanted besides the judgements.
 #[derive(Clone, Copy, Debug, Default)]
@@ -95,7 +95,8 @@ pub fn explore_run_watched(plan: &Rc<Plan>, options: ExploreOptions, mut observe
         })
     };
     let played = panics::caught(|| {
-        let recorder = Recorder::new(sink);
+        let recorder =
+            Recorder::new(sink).owing(Owing::of(&perform::reference_claims(), &perform::check_options(plan)));
         let (of_conductor, plan) = (recorder.clone(), plan.clone());
         let ended = explore(&plan.clone(), &recorder, move |world| {
             let installer = perform::installer(plan.clone());
