@@ -11,6 +11,7 @@
 //! Not here: carrying schedules out, judging them, shrinking them (see [`crate::shrink`]). Frames and settings are those of
 //! the reference protocol.
 
+mod budget;
 mod crowd;
 mod dice;
 mod mischief;

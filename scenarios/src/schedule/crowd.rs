@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use super::budget;
 use super::dice::Dice;
 use super::swarm::{Feature, Swarm};
 use super::{Crowd, device_name};
@@ -39,7 +40,7 @@ pub(super) fn scenario(dice: Dice, swarm: &Swarm) -> Scenario {
         device: Vec::new(),
         fault: Vec::new(),
         step: Vec::new(),
-        expect: crate::scenario::ExpectSection { recovers_within: Some(Time::s(45)), ..Default::default() },
+        expect: crate::scenario::ExpectSection::default(),
         phases: phases(dice, swarm),
     };
     let crowd = Crowd { users, devices, duration };
@@ -57,6 +58,7 @@ pub(super) fn scenario(dice: Dice, swarm: &Swarm) -> Scenario {
     reads(dice, swarm, crowd, conversations, &mut steps);
     steps.sort_by_key(|step| step.at);
     scenario.step = steps;
+    budget::set(&mut scenario);
     scenario
 }
 

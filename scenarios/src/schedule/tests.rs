@@ -91,3 +91,29 @@ fn a_kind_that_is_switched_off_moves_no_other_fault() {
         }
     }
 }
+
+/// One entry per page over a satellite takes a round trip each: no server is late for that.
+#[test]
+fn what_may_take_long_may_take_long() {
+    let mut slow = 0;
+    for run in 0..2_000 {
+        let scenario = schedule(seed_of(5, run)).scenario;
+        let recovers_ms = scenario.expect.recovers_within.unwrap().0 / 1_000_000;
+        assert!(scenario.phases.drain.0 / 1_000_000 > recovers_ms);
+        let one_by_one =
+            scenario.cluster.settings.get("page_entries") == Some(&crate::scenario::Setting::Count(1));
+        let round_trip_ms = scenario.network.profile.map_or(0, |profile| profile.0.round_trip_us / 1_000);
+        let sends: u64 = scenario
+            .step
+            .iter()
+            .filter_map(|step| step.send.as_ref())
+            .map(|send| u64::from(send.count))
+            .sum();
+        assert!(recovers_ms >= 45_000);
+        if one_by_one && round_trip_ms > 0 && sends > 0 {
+            slow += 1;
+            assert!(recovers_ms >= 45_000 + sends * round_trip_ms, "run {run}: {recovers_ms}");
+        }
+    }
+    assert!(slow > 10, "{slow}");
+}

@@ -314,7 +314,7 @@ fn sections(scenario: &Scenario) -> Vec<Vec<Scenario>> {
     let mut groups = vec![
         with(&|it| it.cluster.settings.clear()),
         with(&|it| it.network = NetworkSection::default()),
-        with(&|it| it.phases = PhasesSection::default()),
+        with(&|it| it.phases = default_phases(it)),
         with(&|it| it.phases.abandoned = None),
         with(&|it| it.device.clear()),
         with(&|it| it.workload.read_marks = None),
@@ -341,6 +341,13 @@ fn sections(scenario: &Scenario) -> Vec<Vec<Scenario>> {
         );
     }
     groups
+}
+
+/// The usual phases; the drain as long as it is where the promised time needs more than the usual one.
+fn default_phases(scenario: &Scenario) -> PhasesSection {
+    let usual = PhasesSection::default();
+    let is_long = scenario.expect.recovers_within.is_some_and(|within| within > usual.drain);
+    PhasesSection { drain: if is_long { scenario.phases.drain } else { usual.drain }, ..usual }
 }
 
 /// A shorter run: no shorter than its last step and fault.
