@@ -58,6 +58,7 @@ const CASES: &[(Defect, &str, u64)] = &[
     (Defect::ResumeFromLastSent, "silence/cut-in-flight", 1),
     (Defect::ResumeOffByOne, "crash/last-word", 1),
     (Defect::ResumedThoughLost, "crash/last-word", 1),
+    (Defect::ReinstallCalledResumed, "devices/reinstall", 1),
     (Defect::TakeoverDropsInFlight, "silence/takeover-in-flight", 1),
     (Defect::HalfOpenForgets, "silence/half-open-in-flight", 1),
     (Defect::StuckAfterTwoPartitions, "silence/half-open-in-flight", 1),

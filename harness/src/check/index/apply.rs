@@ -4,7 +4,7 @@ use avouch_reports::history::{Conversation, Device, Message, Rung, SessionKind, 
 
 use super::changes::Asked;
 use super::numbers::NONE;
-use super::state::{ACKS_WAITING_MAX, CHANGE_SLOT, MessageState, NEVER, Session, flag};
+use super::state::{ACKS_WAITING_MAX, CHANGE_SLOT, Fresh, MessageState, NEVER, Session, flag};
 use super::{Index, Placed, Reception, Seen};
 
 impl Index {
@@ -29,11 +29,13 @@ impl Index {
 
     pub(super) fn begin_session(&mut self, at_ns: u64, device: Device, kind: SessionKind) -> Seen {
         let index = self.device(device);
-        let state = &mut self.devices[index as usize];
+        let fresh = self.devices[index as usize].fresh.take();
         // The first session that a new installation hears of can be called resumed: its first login succeeded, and the
-        // answer was lost. It continues what this installation has, which is nothing.
-        let is_first = std::mem::take(&mut state.is_reinstalled);
-        let kind = if is_first { SessionKind::New } else { kind };
+        // answer was lost. It continues what this installation has, which is nothing. Where nothing could lose an
+        // answer, there was none before.
+        let is_doubtful = fresh.is_some_and(|it| it.gave_up || self.run.shaken_since(it.since_ns));
+        let kind = if is_doubtful { SessionKind::New } else { kind };
+        let state = &mut self.devices[index as usize];
         if let Some(last) = state.sessions.last_mut() {
             last.until_ns = last.until_ns.min(at_ns);
             if kind == SessionKind::New {
@@ -48,14 +50,19 @@ impl Index {
     pub(super) fn reinstalled(&mut self, at_ns: u64, device: Device) -> Seen {
         let seen = self.end_session(at_ns, device);
         let index = self.device(device);
-        self.devices[index as usize].is_reinstalled = true;
+        self.devices[index as usize].fresh = Some(Fresh { since_ns: at_ns, gave_up: false });
         seen
     }
 
     pub(super) fn end_session(&mut self, at_ns: u64, device: Device) -> Seen {
         let index = self.device(device);
-        if let Some(last) = self.devices[index as usize].sessions.last_mut() {
+        let state = &mut self.devices[index as usize];
+        if let Some(last) = state.sessions.last_mut() {
             last.until_ns = last.until_ns.min(at_ns);
+        }
+        // The end of the connection that the installation before had is told at the same instant.
+        if let Some(fresh) = state.fresh.as_mut().filter(|fresh| at_ns > fresh.since_ns) {
+            fresh.gave_up = true;
         }
         Seen::Ended
     }

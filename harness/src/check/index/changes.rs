@@ -89,7 +89,8 @@ impl Index {
         while let Some((slot, asked)) = self.changes.open.pop_last() {
             let (lane, asked_at_ns) = (self.messages[slot].lane as usize, self.messages[slot].sent_at_ns);
             let conversation = self.lanes[lane].conversation;
-            if self.messages[slot].is(flag::REJECTED) || self.changes.claim(conversation, asked_at_ns, &asked) {
+            if self.messages[slot].is(flag::REJECTED) || self.changes.claim(conversation, asked_at_ns, &asked)
+            {
                 continue;
             }
             let members = &mut self.conversations[conversation as usize].members;

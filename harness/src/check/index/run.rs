@@ -129,6 +129,11 @@ impl Run {
             || self.faults.values().any(|f| f.started && !f.ended)
     }
 
+    /// Whether anything since a time can have kept an answer from a device: a fault, or a node that went or came.
+    pub(crate) fn shaken_since(&self, since_ns: u64) -> bool {
+        self.disturbed_since(since_ns) || self.last_node_ns.is_some_and(|at_ns| at_ns >= since_ns)
+    }
+
     pub(crate) fn last_death_ns(&self) -> Option<u64> {
         self.deaths.last().map(|&(at_ns, ..)| at_ns)
     }

@@ -90,6 +90,15 @@ pub(crate) struct Session {
     pub(crate) until_ns: u64,
 }
 
+/// A new installation that has heard of no session.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Fresh {
+    /// When it was made.
+    pub(crate) since_ns: u64,
+    /// It ended an attempt to connect, whose answer may have been on its way.
+    pub(crate) gave_up: bool,
+}
+
 /// One device. 24 bytes per session.
 #[derive(Clone, Debug)]
 pub(crate) struct DeviceState {
@@ -101,7 +110,7 @@ pub(crate) struct DeviceState {
     pub(crate) epoch: u32,
     pub(crate) sessions: Vec<Session>,
     /// It lost its local state, and has had no session since.
-    pub(crate) is_reinstalled: bool,
+    pub(crate) fresh: Option<Fresh>,
     /// Its own count of sends and acks.
     pub(crate) clock: u32,
     /// Its `clock` when it invoked the newest send that was answered within the session of its invocation.
@@ -128,7 +137,7 @@ impl DeviceState {
             declared,
             epoch: 0,
             sessions: Vec::new(),
-            is_reinstalled: false,
+            fresh: None,
             clock: 0,
             barrier: 0,
             session_clock: 0,

@@ -259,11 +259,26 @@ fn evidence_is_told() {
 #[test]
 fn a_new_installation_whose_first_login_was_not_answered_is_told_that_it_resumes() {
     use avouch_reports::history::{Device, What};
-    let h = reference().talk(1, 1, 1, &[2, 3]).ack(2, 1).cut(2);
-    let installed = h.clone().say(What::Reinstalled { device: Device(2) }).resume(2);
-    // It has nothing, so what it gets is new to it, and not marked.
-    check(&installed.clone().del(2, 1, 1).end(), &[]);
-    check(&installed.del(2, 1, 1).del(2, 1, 1).end(), &["no-duplicates", "redelivery-flag-truthful"]);
+    let h = reference().talk(1, 1, 1, &[2, 3]).ack(2, 1);
+    let reinstalled = |h: History| h.say(What::Reinstalled { device: Device(2) }).cut(2).tie();
+    let installed = reinstalled(h.clone());
+    // Its first login may have succeeded, and the answer was lost: with a fault that goes on or comes, with its node, by
+    // its own doing. It has nothing, so what it gets is new to it, and not marked.
+    let faulty = reinstalled(h.clone().fault(0, "drop")).resume(2);
+    check(&faulty.clone().del(2, 1, 1).fault_end(0, "1 frame").end(), &[]);
+    check(&installed.clone().fired(0, "drop", 2).resume(2).del(2, 1, 1).end(), &[]);
+    check(&installed.clone().node("killed").node("ready").resume(2).del(2, 1, 1).end(), &[]);
+    check(&installed.clone().cut(2).resume(2).del(2, 1, 1).end(), &[]);
+    let twice = &["no-duplicates", "redelivery-flag-truthful"];
+    check(&faulty.del(2, 1, 1).del(2, 1, 1).fault_end(0, "1 frame").end(), twice);
+    // Where nothing can have lost an answer, there was none before, and a session that goes on is somebody else's.
+    check(&installed.clone().resume(2).del(2, 1, 1).end(), twice);
+    check(
+        &reinstalled(h.clone().fault(0, "drop").fault_end(0, "1 frame")).resume(2).del(2, 1, 1).end(),
+        twice,
+    );
+    check(&installed.anew(2).del(2, 1, 1).end(), &[]);
+    let h = h.cut(2);
     // Without a new installation the same is a duplicate.
     check(&h.resume(2).del(2, 1, 1).end(), &["no-duplicates", "redelivery-flag-truthful"]);
 }

@@ -113,7 +113,7 @@ impl Server {
             self.connections.iter().filter(|(_, state)| state.login == waiting).map(|(id, _)| *id).collect();
         connections.sort_unstable();
         if let (Some(newest), true) = (connections.pop(), is_last) {
-            self.attach(newest, device, false, &[]);
+            self.attach(newest, device, self.config.defects.has(Defect::ReinstallCalledResumed), &[]);
         }
     }
 
