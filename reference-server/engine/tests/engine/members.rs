@@ -9,8 +9,8 @@ use avouch_engine::limits::{
 };
 
 use crate::rig::{
-    A, B, C, ClientRig, INSTALLATION, ROOM, ServerRig, change, entries, entry, hello, key, message, send, sync,
-    users,
+    A, B, C, ClientRig, INSTALLATION, ROOM, ServerRig, change, entries, entry, hello, key, message, send,
+    sync, users,
 };
 
 /// AV-5-1: a conversation begins with a change by somebody who joins, and nobody leaves in it.
