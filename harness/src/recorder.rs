@@ -77,6 +77,7 @@ impl Recorder {
     }
 
     /// The drain waits for this as well.
+    #[must_use]
     pub fn owing(self, owing: Owing) -> Self {
         self.0.borrow_mut().progress.owing = owing;
         self

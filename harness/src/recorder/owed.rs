@@ -123,7 +123,8 @@ impl Progress {
         let newest = self.members.get(&conversation).and_then(|members| members.get(&user));
         match newest {
             Some((_, true)) => self.heads.get(&conversation).copied().unwrap_or(0),
-            Some((removed_at, false)) if self.owing.to_removed => *removed_at,
+            // A removal without a position says nothing of what came before it.
+            Some((removed_at, false)) if self.owing.to_removed && *removed_at != u64::MAX => *removed_at,
             _ => 0,
         }
     }
@@ -146,8 +147,8 @@ impl Progress {
                 .filter_map(|(device, lane)| Some((*device, belongs(device, members)?, lane)))
                 .collect();
             for (device, user, lane) in lanes.iter().filter(|(.., lane)| !lane.own.is_empty()) {
-                let others = lanes.iter().filter(|(_, other, _)| other != user);
-                let lacking = others.filter_map(|(by, _, of)| Some((*by, lane.lacks(*by, of)?))).next();
+                let mut others = lanes.iter().filter(|(_, other, _)| other != user);
+                let lacking = others.find_map(|(by, _, of)| Some((*by, lane.lacks(*by, of)?)));
                 if let Some((by, position)) = lacking {
                     let (device, conversation) = (*device, *conversation);
                     return Some(OwedReceipt { device, by, conversation, position });
