@@ -30,6 +30,7 @@
 //! - Healing leaves nothing behind: held frames and frames late because of a fault leave at once.
 
 mod carry;
+mod connections;
 mod delay;
 mod faults;
 mod lane;
@@ -40,10 +41,11 @@ mod seam;
 mod tests;
 mod verbs;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 
-use avouch_scenarios::plan::LinkVerb;
+use avouch_scenarios::plan::{LinkShape, LinkVerb};
 
+use connections::Connections;
 use lane::{Connection, Passing, What};
 use ordinals::Ordinals;
 use rules::Rules;
@@ -70,7 +72,7 @@ pub struct Link {
     rules: Rules,
     ordinals: Ordinals,
     roads: [lane::Road; 2],
-    connections: BTreeMap<u64, Connection>,
+    connections: Connections,
     connections_made: u64,
     is_abandoned: bool,
     /// Nothing leaves before this, so that a call in between need not look. Early is harmless, late is not.
@@ -81,14 +83,15 @@ pub struct Link {
 impl Link {
     /// A link without connections; no fault is active and no trigger armed.
     pub fn new(settings: Settings) -> Self {
-        let roads =
-            [lane::Road::new(settings.network.up.clone()), lane::Road::new(settings.network.down.clone())];
+        let Settings { seed, device, network, .. } = &settings;
+        let road = |way, shape: &LinkShape| lane::Road::new(*seed, *device, way, shape.clone());
+        let roads = [road(Way::Up, &network.up), road(Way::Down, &network.down)];
         let rules = Rules::new(settings);
         Self {
             ordinals: Ordinals::new(rules.kinds()),
             rules,
             roads,
-            connections: BTreeMap::new(),
+            connections: Connections::default(),
             connections_made: 0,
             is_abandoned: false,
             quiet_until_ns: 0,
@@ -162,7 +165,7 @@ impl Link {
         }
         let id = self.connections_made;
         self.connections_made += 1;
-        self.connections.insert(id, Connection::new(now_ns));
+        self.connections.push(id, Connection::new(now_ns));
         if self.is_abandoned {
             self.abandon();
         }
@@ -210,7 +213,7 @@ impl Link {
         if self.takes(id, way) {
             self.close_lane(now_ns, id, way, What::Reset);
         }
-        if let Some(connection) = self.connections.get_mut(&id.0) {
+        if let Some(connection) = self.connections.get_mut(id.0) {
             connection.lane(way.opposite()).kill();
         }
         self.run(now_ns);
@@ -218,12 +221,12 @@ impl Link {
 
     /// The caller is done with a connection.
     pub fn forget(&mut self, id: ConnectionId) {
-        self.connections.remove(&id.0);
+        self.connections.remove(id.0);
     }
 
     /// Whether more is to be read from the end where the way begins; else let the sender feel the closed window.
     pub fn is_reading(&self, now_ns: u64, id: ConnectionId, way: Way) -> bool {
-        let Some(connection) = self.connections.get(&id.0) else { return false };
+        let Some(connection) = self.connections.get(id.0) else { return false };
         let lane = &connection.lanes[way.index()];
         if connection.is_reset || lane.swallows() {
             return !connection.is_reset;
@@ -236,7 +239,7 @@ impl Link {
 
     /// Whether nothing passes on a connection any more, either way.
     pub fn is_over(&self, id: ConnectionId) -> bool {
-        self.connections.get(&id.0).is_none_or(|connection| connection.lanes.iter().all(|lane| lane.is_dead))
+        self.connections.get(id.0).is_none_or(|connection| connection.lanes.iter().all(|lane| lane.is_dead))
     }
 
     /// Does what is due.
@@ -251,7 +254,7 @@ impl Link {
 
     /// When [`Link::tick`] is wanted for this connection; never in the past of the last call.
     pub fn next_timeout(&self, now_ns: u64, id: ConnectionId) -> Option<u64> {
-        let connection = self.connections.get(&id.0)?;
+        let connection = self.connections.get(id.0)?;
         let mut next = self.rules.next_expiry();
         let mut wanted = |at_ns: u64| next = Some(next.map_or(at_ns, |other: u64| other.min(at_ns)));
         for way in WAYS {
@@ -274,7 +277,7 @@ impl Link {
 
     /// What is to be done on a connection next, until `None`.
     pub fn poll_effect(&mut self, id: ConnectionId) -> Option<Effect> {
-        self.connections.get_mut(&id.0)?.effects.pop_front()
+        self.connections.get_mut(id.0)?.effects.pop_front()
     }
 
     /// What is to be told next, until `None`. Poll after every call: it is bounded by what one call can cause.

@@ -30,20 +30,33 @@ const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
 
 /// One draw: uniform over all 64-bit values, a pure function of its arguments.
 pub fn draw(seed: u64, purpose: Purpose, key: &[u64]) -> u64 {
-    let mut state = mix(seed ^ mix(purpose.0.wrapping_add(GOLDEN)));
-    for part in key {
-        state = mix(state.wrapping_add(GOLDEN) ^ mix(part.wrapping_add(GOLDEN)));
-    }
-    state
+    Draws::of(seed, purpose, key).0
 }
 
-/// The decision of a link fault about one frame (one direction of one device's link).
+/// All draws whose keys begin alike: what they share is mixed once.
+#[derive(Clone, Copy, Debug)]
+pub struct Draws(u64);
+
+impl Draws {
+    /// The draws whose keys begin with these parts.
+    pub fn of(seed: u64, purpose: Purpose, key: &[u64]) -> Self {
+        let begin = Self(mix(seed ^ mix(purpose.0.wrapping_add(GOLDEN))));
+        key.iter().fold(begin, |draws, part| Self(draws.draw(*part)))
+    }
+
+    /// The draw whose key has one more part, this one: the same as [`draw`] of the whole key.
+    pub fn draw(self, part: u64) -> u64 {
+        mix(self.0.wrapping_add(GOLDEN) ^ mix(part.wrapping_add(GOLDEN)))
+    }
+}
+
+/// The decisions of a link fault about the frames of one direction of one device's link.
 ///
-/// `fault` is [`crate::plan::PlannedFault::key`], `frame` the frame's ordinal on that link and direction over the
-/// whole chaos phase, as the caller counts them. Compare with [`hits`].
-pub fn decide(seed: u64, fault: u64, device: u32, direction: crate::plan::Direction, frame: u64) -> u64 {
+/// `fault` is [`crate::plan::PlannedFault::key`]; what is drawn from is the frame's ordinal on that link and direction over
+/// the whole chaos phase, as the caller counts them. Compare with [`hits`].
+pub fn decisions(seed: u64, fault: u64, device: u32, direction: crate::plan::Direction) -> Draws {
     const FRAME: Purpose = Purpose::named("link-frame");
-    draw(seed, FRAME, &[fault, u64::from(device), direction as u64, frame])
+    Draws::of(seed, FRAME, &[fault, u64::from(device), direction as u64])
 }
 
 /// Whether a draw falls into a share of `ppm` millionths: 0 never, 1,000,000 always.
@@ -137,8 +150,9 @@ mod tests {
     fn a_probability_is_met_within_three_deviations() {
         for (ppm, seed) in [(1_000, 1), (20_000, 2), (500_000, 3), (990_000, 4)] {
             let frames = 100_000_u64;
-            let hit = (0..frames).filter(|frame| hits(decide(seed, 1, 0, Direction::Up, *frame), ppm)).count()
-                as f64;
+            let hit = (0..frames)
+                .filter(|frame| hits(decisions(seed, 1, 0, Direction::Up).draw(*frame), ppm))
+                .count() as f64;
             let share = f64::from(ppm) / 1e6;
             let deviation = (frames as f64 * share * (1.0 - share)).sqrt();
             assert!((hit - frames as f64 * share).abs() < 3.0 * deviation, "{ppm} ppm: {hit}");
@@ -155,13 +169,13 @@ mod tests {
 
     #[test]
     fn neighbours_differ() {
-        let base = decide(9, 1, 2, Direction::Up, 3);
+        let base = decisions(9, 1, 2, Direction::Up).draw(3);
         for other in [
-            decide(8, 1, 2, Direction::Up, 3),
-            decide(9, 2, 2, Direction::Up, 3),
-            decide(9, 1, 3, Direction::Up, 3),
-            decide(9, 1, 2, Direction::Down, 3),
-            decide(9, 1, 2, Direction::Up, 4),
+            decisions(8, 1, 2, Direction::Up).draw(3),
+            decisions(9, 2, 2, Direction::Up).draw(3),
+            decisions(9, 1, 3, Direction::Up).draw(3),
+            decisions(9, 1, 2, Direction::Down).draw(3),
+            decisions(9, 1, 2, Direction::Up).draw(4),
         ] {
             assert_ne!(base, other);
         }

@@ -186,7 +186,7 @@ pub enum Delay {
 pub struct PlannedFault {
     /// Its number in this plan, from 0: what people and histories call it.
     pub id: u32,
-    /// What its keyed decisions are drawn from (see [`crate::keyed::decide`]). Stays when other faults come or go.
+    /// What its keyed decisions are drawn from (see [`crate::keyed::decisions`]). Stays when other faults come or go.
     pub key: u64,
     /// When it begins.
     pub when: When,

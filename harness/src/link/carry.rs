@@ -1,22 +1,17 @@
 //! How a link carries: from arrival through holding, bottleneck and delay to effects.
 
-use avouch_scenarios::keyed::{Purpose, draw};
 use avouch_scenarios::plan::{CutHow, Edge, LinkVerb};
 use bytes::Bytes;
 
-use super::delay;
 use super::lane::{Connection, Held, Passing, What};
 use super::rules::Fate;
 use super::{Class, ConnectionId, Effect, Event, Link, Piece, WAYS, Way, lane, verb_name};
-
-/// The link's own delay of a frame.
-const BASE_DELAY: Purpose = Purpose::named("link-base-delay");
 
 impl Link {
     /// Whether a connection takes bytes that arrive; a partition takes note of what it swallows.
     pub(super) fn takes(&mut self, id: ConnectionId, way: Way) -> bool {
         let is_partitioned = self.is_partitioned(way);
-        let Some(connection) = self.connections.get_mut(&id.0) else { return false };
+        let Some(connection) = self.connections.get_mut(id.0) else { return false };
         let lane = connection.lane(way);
         if lane.swallows() {
             return false;
@@ -33,7 +28,7 @@ impl Link {
         piece: Piece,
     ) -> (Piece, Option<(usize, CutHow)>) {
         let bytes = piece.bytes.len() as u64;
-        let lane = self.connections.get_mut(&id.0).map(|connection| connection.lane(way));
+        let lane = self.connections.get_mut(id.0).map(|connection| connection.lane(way));
         let Some(lane) = lane else { return (piece, None) };
         let read = lane.read_bytes;
         lane.read_bytes += bytes;
@@ -48,7 +43,7 @@ impl Link {
 
     /// A frame passes while no fault is active that could touch it.
     pub(super) fn pass_untouched(&mut self, passing: Passing, bytes: Bytes) {
-        if let Some(connection) = self.connections.get_mut(&passing.id.0) {
+        if let Some(connection) = self.connections.get_mut(passing.id.0) {
             connection.lane(passing.frame.way).read_bytes += bytes.len() as u64;
         }
         self.enqueue(passing, bytes, 0, None);
@@ -203,9 +198,8 @@ impl Link {
         if now_ns < self.quiet_until_ns {
             return;
         }
-        let mut from = 0;
-        while let Some((&number, connection)) = self.connections.range(from..).next() {
-            from = number + 1;
+        for place in 0..self.connections.len() {
+            let (number, connection) = self.connections.at(place);
             if !connection.lanes.iter().any(|lane| lane.may_be_due(now_ns)) {
                 continue;
             }
@@ -213,7 +207,7 @@ impl Link {
             // What leaves one way can end the other: until nothing is due.
             while WAYS.into_iter().any(|way| self.step(now_ns, id, way)) {}
         }
-        let lanes = self.connections.values().flat_map(|connection| &connection.lanes);
+        let lanes = self.connections.iter().flat_map(|(_, connection)| &connection.lanes);
         self.quiet_until_ns = lanes.filter_map(lane::Lane::next_due_ns).min().unwrap_or(u64::MAX);
     }
 
@@ -227,14 +221,14 @@ impl Link {
     pub(super) fn connection(&mut self, id: u64) -> &mut Connection {
         self.quiet_until_ns = 0;
         self.connections
-            .get_mut(&id)
+            .get_mut(id)
             .expect("only `forget` removes connections, and the caller just saw this one")
     }
 
     /// Connections that were not reset.
     pub(super) fn alive(&self) -> Vec<ConnectionId> {
         let alive = self.connections.iter().filter(|(_, connection)| !connection.is_reset);
-        alive.map(|(&id, _)| ConnectionId(id)).collect()
+        alive.map(|(id, _)| ConnectionId(id)).collect()
     }
 
     pub(super) fn is_partitioned(&self, way: Way) -> bool {
@@ -244,15 +238,13 @@ impl Link {
     /// Sends bytes over the road and into the queue.
     fn enqueue(&mut self, passing: Passing, bytes: Bytes, added_ns: u64, slice_bytes: Option<u32>) {
         let Passing { now_ns, id, frame, .. } = passing;
-        let (seed, device) = self.rules.identity();
         let limit = self.rules.rate_limit(frame.way);
         let road = &mut self.roads[frame.way.index()];
-        let key = [u64::from(device), frame.way as u64, frame.class as u64, frame.serial];
-        let delay_ns = delay::ns(road.shape.delay, draw(seed, BASE_DELAY, &key));
+        let delay_ns = road.delay_ns(&frame);
         let (finished_ns, finished_without_faults_ns) = road.pass(now_ns, bytes.len(), limit);
         let due_ns = finished_ns.saturating_add(delay_ns).saturating_add(added_ns);
         let due_without_faults_ns = finished_without_faults_ns.saturating_add(delay_ns);
-        let Some(connection) = self.connections.get_mut(&id.0) else { return };
+        let Some(connection) = self.connections.get_mut(id.0) else { return };
         let lane = connection.lane(frame.way);
         let slice_bytes = slice_bytes.map_or(bytes.len(), |most| most.max(1) as usize);
         let mut rest = bytes;
@@ -267,7 +259,7 @@ impl Link {
     /// A frame passed: held frames before it were overtaken once more, and those that were often enough follow (and overtake in turn).
     fn overtake(&mut self, passing: Passing) {
         let Passing { now_ns, id, frame, .. } = passing;
-        let Some(connection) = self.connections.get_mut(&id.0) else { return };
+        let Some(connection) = self.connections.get_mut(id.0) else { return };
         let lane = connection.lane(frame.way);
         if frame.class != Class::Data || lane.held.is_empty() {
             return;
@@ -286,7 +278,7 @@ impl Link {
         way: Way,
         picks: impl Fn(&Held) -> bool,
     ) -> bool {
-        let lane = self.connections.get_mut(&id.0).map(|connection| connection.lane(way));
+        let lane = self.connections.get_mut(id.0).map(|connection| connection.lane(way));
         let Some(held) = lane.and_then(|lane| lane.release(picks)) else { return false };
         let passing = Passing { now_ns, id, frame: held.frame, is_clipped: false };
         self.enqueue(passing, held.piece.bytes, 0, None);
@@ -303,7 +295,7 @@ impl Link {
     }
 
     fn due(&mut self, now_ns: u64, id: ConnectionId, way: Way) -> Option<What> {
-        let connection = self.connections.get(&id.0)?;
+        let connection = self.connections.get(id.0)?;
         if self.is_gated(now_ns, connection, way) {
             return None;
         }

@@ -2,11 +2,13 @@
 
 use std::collections::VecDeque;
 
+use avouch_scenarios::keyed::{Draws, Purpose};
 use avouch_scenarios::plan::{CutHow, Edge, LinkShape};
 use bytes::Bytes;
 
+use super::delay;
 use super::ordinals::Frame;
-use super::{ConnectionId, Effect, HELD_FRAMES_MAX, LANE_BYTES_MAX, LANE_FRAMES_MAX, Piece, Way};
+use super::{Class, ConnectionId, Effect, HELD_FRAMES_MAX, LANE_BYTES_MAX, LANE_FRAMES_MAX, Piece, Way};
 
 /// A frame that passes, on a connection, at a time.
 #[derive(Clone, Copy, Debug)]
@@ -227,18 +229,30 @@ impl Lane {
     }
 }
 
+/// The link's own delay of a frame.
+const BASE_DELAY: Purpose = Purpose::named("link-base-delay");
+
 /// One direction of the device's access line, shared by its connections: delay and bottleneck.
 #[derive(Debug)]
 pub(super) struct Road {
     /// What it is like without faults.
-    pub(super) shape: LinkShape,
+    shape: LinkShape,
+    /// What its delays are drawn from: of data, control and raw bytes.
+    delays: [Draws; 3],
     free_ns: u64,
     free_without_faults_ns: u64,
 }
 
 impl Road {
-    pub(super) fn new(shape: LinkShape) -> Self {
-        Self { shape, free_ns: 0, free_without_faults_ns: 0 }
+    pub(super) fn new(seed: u64, device: u32, way: Way, shape: LinkShape) -> Self {
+        let delays = [Class::Data, Class::Control, Class::Raw]
+            .map(|class| Draws::of(seed, BASE_DELAY, &[u64::from(device), way as u64, class as u64]));
+        Self { shape, delays, free_ns: 0, free_without_faults_ns: 0 }
+    }
+
+    /// How long it holds a frame without faults, apart from the bottleneck.
+    pub(super) fn delay_ns(&self, frame: &Frame) -> u64 {
+        delay::ns(self.shape.delay, self.delays[frame.class as usize].draw(frame.serial))
     }
 
     /// When so many bytes have passed the bottleneck: under a fault's limit, and without it.

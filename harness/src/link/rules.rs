@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use avouch_scenarios::keyed::{Purpose, below, decide, draw, hits};
+use avouch_scenarios::keyed::{Draws, Purpose, below, decisions, draw, hits};
 use avouch_scenarios::plan::{
     CutHow, Direction, Edge, Fault, FrameTrigger, LinkFault, LinkVerb, PlannedFault, When,
 };
@@ -47,6 +47,8 @@ struct Rule {
     is_watching: bool,
     /// Frames seen by the trigger.
     seen: u64,
+    /// Which frames its share includes: up, down.
+    decisions: [Draws; 2],
 }
 
 #[derive(Debug)]
@@ -87,7 +89,9 @@ impl Rules {
             let is_on_link = matches!(&planned.fault, Fault::Link(link) if link.devices.contains(&device));
             let is_watching =
                 matches!(&planned.when, When::OnFrame(trigger) if trigger.devices.contains(&device));
-            (is_on_link || is_watching).then_some(Rule { at, is_on_link, is_watching, seen: 0 })
+            let decisions =
+                [Direction::Up, Direction::Down].map(|way| decisions(seed, planned.key, device, way));
+            (is_on_link || is_watching).then_some(Rule { at, is_on_link, is_watching, seen: 0, decisions })
         });
         let own = own.collect();
         Self { seed, device, survives_frame_faults, own, faults, active: Vec::new(), is_armed: false }
@@ -123,11 +127,6 @@ impl Rules {
     /// Whether the rule's trigger still watches this link.
     pub(super) fn is_watching(&self, rule: usize) -> bool {
         self.own[rule].is_watching
-    }
-
-    /// The seed and the device: the front of every key.
-    pub(super) fn identity(&self) -> (u64, u32) {
-        (self.seed, self.device)
     }
 
     /// A rule's fault.
@@ -305,13 +304,7 @@ impl Rules {
 
     /// Whether a rule's share of frames includes this one.
     fn share_includes(&self, rule: usize, link: &LinkFault, frame: &Frame) -> bool {
-        let number = decide(
-            self.seed,
-            self.planned(rule).key,
-            self.device,
-            direction(frame.way),
-            self.place(rule, frame),
-        );
+        let number = self.own[rule].decisions[frame.way.index()].draw(self.place(rule, frame));
         hits(number, link.probability_ppm)
     }
 
@@ -376,13 +369,6 @@ impl Rules {
         if active.is_none_or(|active| !std::mem::replace(&mut active.was_told, true)) {
             fate.fired.push((rule, format!("{name} touches this frame first")));
         }
-    }
-}
-
-fn direction(way: Way) -> Direction {
-    match way {
-        Way::Up => Direction::Up,
-        Way::Down => Direction::Down,
     }
 }
 

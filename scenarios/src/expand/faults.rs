@@ -38,7 +38,7 @@ pub(super) fn faults(choices: &Choices<'_>) -> Result<Vec<PlannedFault>, PlanErr
     Ok(faults)
 }
 
-/// Names a fault for its draws. Not drawn from the seed: [`crate::keyed::decide`] takes both.
+/// Names a fault for its draws. Not drawn from the seed: [`crate::keyed::decisions`] takes both.
 fn key(name: &str, ordinal: u64, occurrence: u64) -> u64 {
     // Selections elsewhere use small numbers and those above half the range (see `traffic`): the hash keeps clear of
     // them as of everything else.
