@@ -1,7 +1,7 @@
 //! The person behind a client: sends when told to, answers what they saw, reads after a while, takes
 //! their time. Sans-IO, around any [`Adapter`], so that every protocol and every world has the same users.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use avouch_reports::history::{Conversation, Device as DeviceNumber, Message, User, What};
 use avouch_scenarios::plan::Do;
@@ -55,7 +55,10 @@ pub struct Device {
     install: Install,
     installation: u32,
     adapter: Box<dyn Adapter>,
-    outstanding: BTreeMap<Message, Option<u64>>,
+    /// Operations without an outcome.
+    outstanding: BTreeSet<Message>,
+    /// When they are given up, if ever: by rising time, and stale once there is an outcome.
+    deadlines: VecDeque<(u64, Message)>,
     setting_up: BTreeMap<Message, bool>,
     newest: BTreeMap<u32, (Option<Message>, u64)>,
     reads_due: VecDeque<(u64, u32, u64)>,
@@ -76,7 +79,8 @@ impl Device {
             install,
             installation: 0,
             adapter,
-            outstanding: BTreeMap::new(),
+            outstanding: BTreeSet::new(),
+            deadlines: VecDeque::new(),
             setting_up: BTreeMap::new(),
             newest: BTreeMap::new(),
             reads_due: VecDeque::new(),
@@ -131,7 +135,7 @@ impl Device {
                 self.consume_due_ns = (self.unconsumed > 0).then_some(now_ns + consume_ns);
             }
             Order::GiveUpAll => {
-                for message in std::mem::take(&mut self.outstanding).into_keys() {
+                for message in std::mem::take(&mut self.outstanding) {
                     self.give_up(now_ns, message, "not answered by the end of the drain");
                 }
             }
@@ -150,22 +154,20 @@ impl Device {
         if self.consume_due_ns.is_some_and(|due| due <= now_ns) {
             self.consume_one(now_ns);
         }
-        let late: Vec<Message> = self
-            .outstanding
-            .iter()
-            .filter(|(_, deadline)| deadline.is_some_and(|deadline| deadline <= now_ns))
-            .map(|(message, _)| *message)
-            .collect();
-        for message in late {
-            self.outstanding.remove(&message);
-            self.give_up(now_ns, message, "not answered in time");
+        while let Some(&(deadline_ns, message)) = self.deadlines.front()
+            && deadline_ns <= now_ns
+        {
+            self.deadlines.pop_front();
+            if self.outstanding.remove(&message) {
+                self.give_up(now_ns, message, "not answered in time");
+            }
         }
     }
 
     /// When [`Device::timeout`] is wanted.
     pub fn next_timeout_ns(&self) -> Option<u64> {
         let read = self.reads_due.front().map(|due| due.0);
-        let deadline = self.habits.give_up_ns.and(self.outstanding.values().flatten().min().copied());
+        let deadline = self.deadlines.front().map(|deadline| deadline.0);
         [self.adapter.next_timeout_ns(), read, self.consume_due_ns, deadline].into_iter().flatten().min()
     }
 
@@ -217,7 +219,7 @@ impl Device {
                     added: added.iter().map(|user| User(*user)).collect(),
                     removed: removed.iter().map(|user| User(*user)).collect(),
                 });
-                self.outstanding.insert(message, self.habits.give_up_ns.map(|after| intended_ns + after));
+                self.await_outcome(intended_ns, message);
                 self.wish(now_ns, Wish::ChangeMembers(Change { conversation, message, added, removed }));
             }
         }
@@ -236,14 +238,23 @@ impl Device {
             digest: payload::digest(&payload),
             reply_to: newest.and_then(|newest| newest.0),
         });
-        self.outstanding.insert(message, self.habits.give_up_ns.map(|after| intended_ns + after));
+        self.await_outcome(intended_ns, message);
         let reply_to_seq = newest.map(|newest| newest.1).filter(|seq| *seq > 0);
         self.wish(now_ns, Wish::Send(Outgoing { conversation, message, payload, reply_to_seq }));
     }
 
+    fn await_outcome(&mut self, intended_ns: u64, message: Message) {
+        self.outstanding.insert(message);
+        if let Some(after_ns) = self.habits.give_up_ns {
+            let deadline_ns = intended_ns + after_ns;
+            let at = self.deadlines.partition_point(|deadline| deadline.0 <= deadline_ns);
+            self.deadlines.insert(at, (deadline_ns, message));
+        }
+    }
+
     fn reinstall(&mut self, now_ns: u64) {
         self.adapter.handle(now_ns, Input::Wish(Wish::Disconnect));
-        for message in std::mem::take(&mut self.outstanding).into_keys() {
+        for message in std::mem::take(&mut self.outstanding) {
             self.unknown(message, "the device was reinstalled");
         }
         while let Some(effect) = self.adapter.poll() {
@@ -293,6 +304,11 @@ impl Device {
             | What::Rejected { message, .. }
             | What::Unknown { message, .. } => {
                 self.outstanding.remove(message);
+                while let Some((_, first)) = self.deadlines.front()
+                    && !self.outstanding.contains(first)
+                {
+                    self.deadlines.pop_front();
+                }
             }
             What::Delivered { conversation, message, seq, .. } => {
                 let seq = seq.unwrap_or(0);

@@ -7,7 +7,7 @@
 
 use avouch_reports::history::Message;
 use avouch_scenarios::plan::PAYLOAD_BYTES_MIN;
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 
 const MAGIC: [u8; 4] = *b"AVCH";
 const HEAD_BYTES: usize = 24;
@@ -16,18 +16,18 @@ const _: () = assert!(HEAD_BYTES <= PAYLOAD_BYTES_MIN as usize, "the head fits t
 /// The payload of a message of this run.
 pub fn make(salt: u32, message: Message, bytes: u32) -> Bytes {
     let length = (bytes as usize).max(HEAD_BYTES);
-    let mut out = BytesMut::with_capacity(length);
-    out.extend_from_slice(&MAGIC);
-    out.extend_from_slice(&salt.to_le_bytes());
-    out.extend_from_slice(&message.0.to_le_bytes());
-    out.extend_from_slice(&check(salt, message).to_le_bytes());
+    let mut out = vec![0; length];
+    let (head, filler) = out.split_at_mut(HEAD_BYTES);
+    head[..4].copy_from_slice(&MAGIC);
+    head[4..8].copy_from_slice(&salt.to_le_bytes());
+    head[8..16].copy_from_slice(&message.0.to_le_bytes());
+    head[16..].copy_from_slice(&check(salt, message).to_le_bytes());
     let mut word = check(salt, message);
-    while out.len() < length {
+    for chunk in filler.chunks_mut(8) {
         word = mix(word);
-        let take = (length - out.len()).min(8);
-        out.extend_from_slice(&word.to_le_bytes()[..take]);
+        chunk.copy_from_slice(&word.to_le_bytes()[..chunk.len()]);
     }
-    out.freeze()
+    out.into()
 }
 
 /// Which send a payload comes from; `None` if it names none of this run.
@@ -43,9 +43,13 @@ pub fn read(salt: u32, payload: &[u8]) -> Option<Message> {
 /// A 64-bit digest of a payload: equal payloads have equal digests; it resists accidents, not attacks.
 pub fn digest(payload: &[u8]) -> u64 {
     let mut state = mix(payload.len() as u64);
-    for chunk in payload.chunks(8) {
+    let (words, rest) = payload.as_chunks::<8>();
+    for word in words {
+        state = mix(state ^ u64::from_le_bytes(*word));
+    }
+    if !rest.is_empty() {
         let mut word = [0; 8];
-        word[..chunk.len()].copy_from_slice(chunk);
+        word[..rest.len()].copy_from_slice(rest);
         state = mix(state ^ u64::from_le_bytes(word));
     }
     state
