@@ -1,8 +1,10 @@
 //! The server against the disk that it runs on: durable throughput, latency of one ack, memory of an idle connection.
 //!
-//! `cargo bench -p avouch-server [-- SECONDS]`. Everything is measured in one run on one machine, and the figures that
-//! count are ratios: the server against a bare loop of append + fdatasync on the same file system. The server is the
-//! real binary in a process of its own; clients and server share the processors.
+//! `cargo bench -p avouch-server --bench server [-- SECONDS] [PART…]`; a part is `latency`, `idle`, `throughput`, or one of
+//! that with its limit (`throughput-256`, `throughput-default`). Everything is measured in one run on one machine, and the
+//! figures that count are ratios: the server against a bare loop of append + fdatasync on the same file system. The server
+//! is the real binary in a process of its own; clients and server share the processors, so the clients are as lean as
+//! clients can be that look at everything they get.
 
 #![allow(
     clippy::unwrap_used,
@@ -11,6 +13,9 @@
 )]
 #![allow(clippy::disallowed_methods, reason = "a benchmark reads the clock")]
 
+#[path = "server/client.rs"]
+mod client;
+
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Write};
 use std::net::SocketAddr;
@@ -18,16 +23,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use avouch_engine::auth;
-use avouch_engine::codec::{Frame, Hello, VERSION, decode, encode};
-use avouch_engine::ids::{ConversationId, DeviceId, DeviceKey, MessageId, UserId};
-use bytes::{Bytes, BytesMut};
-use futures_util::{SinkExt, StreamExt};
-use tokio::net::TcpStream;
-use tokio::time::timeout;
-use tokio_tungstenite::tungstenite::Message;
-use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
-use tokio_tungstenite::{WebSocketStream, client_async_with_config};
+use client::Client;
 
 const SECRET: &str = "the secret of the benchmark";
 const CONNECTIONS: u64 = 64;
@@ -38,24 +34,35 @@ const RECORD_BYTES: usize = 192;
 const IDLE_CONNECTIONS: u64 = 2_000;
 /// Times that server and bare loop alternate.
 const TURNS: u32 = 10;
-/// Deliveries per cumulative ack of a client.
-const DELIVERIES_PER_ACK: u64 = 16;
+
+/// Records per sync that the server is limited to; `None` is its default.
+const LIMITS: [Option<usize>; 5] = [None, Some(16), Some(64), Some(128), Some(256)];
 
 fn main() {
-    let seconds = std::env::args().find_map(|argument| argument.parse().ok()).unwrap_or(5);
+    let arguments: Vec<_> = std::env::args().skip(1).filter(|argument| !argument.starts_with("--")).collect();
+    let seconds = arguments.iter().find_map(|argument| argument.parse().ok()).unwrap_or(5);
+    let parts: Vec<_> = arguments.iter().filter(|argument| argument.parse::<u64>().is_err()).collect();
+    let is_wanted = |name: &str| parts.is_empty() || parts.iter().any(|part| name.starts_with(part.as_str()));
     let time = Duration::from_secs(seconds);
     let directory = std::env::temp_dir().join(format!("avouch-bench-{}", std::process::id()));
     fs::create_dir_all(&directory).unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
 
-    println!("## one message at a time");
-    latency(&runtime, &directory, time);
-    println!("## {CONNECTIONS} connections, window {WINDOW}, {PAYLOAD_BYTES} bytes");
-    for cap in [None, Some(16), Some(256)] {
-        throughput(&runtime, &directory, time, cap);
+    if is_wanted("latency") {
+        println!("## one message at a time");
+        latency(&runtime, &directory, time);
     }
-    println!("## idle connections");
-    idle(&runtime, &directory);
+    println!("## {CONNECTIONS} connections, window {WINDOW}, {PAYLOAD_BYTES} bytes");
+    for limit in LIMITS {
+        let name = limit.map_or("default".into(), |limit| limit.to_string());
+        if is_wanted(&format!("throughput-{name}")) {
+            throughput(&runtime, &directory, time, limit);
+        }
+    }
+    if is_wanted("idle") {
+        println!("## idle connections");
+        idle(&runtime, &directory);
+    }
     fs::remove_dir_all(&directory).unwrap();
 }
 
@@ -259,142 +266,6 @@ impl Drop for Server {
         let _ = self.child.kill();
         let _ = self.child.wait();
         let _ = fs::remove_dir_all(&self.data);
-    }
-}
-
-/// A device that speaks the protocol with as little work as possible.
-struct Client {
-    socket: WebSocketStream<TcpStream>,
-    conversation: ConversationId,
-    scratch: BytesMut,
-    next_id: u64,
-    unanswered: u64,
-    deliveries: u64,
-    payload: Bytes,
-}
-
-impl Client {
-    /// Logs in and makes a conversation of its own.
-    async fn login(address: SocketAddr, user: u64) -> Self {
-        let mut client = Self::login_only(address, user).await;
-        let (id, after, conversation) = (MessageId(1), MessageId(0), client.conversation);
-        let added = vec![UserId(user)];
-        client.send(&Frame::Members { id, after, conversation, added, removed: Vec::new() }).await;
-        client.unanswered = 1;
-        while client.unanswered > 0 {
-            client.receive().await;
-        }
-        client
-    }
-
-    async fn login_only(address: SocketAddr, user: u64) -> Self {
-        let stream = TcpStream::connect(address).await.unwrap();
-        stream.set_nodelay(true).unwrap();
-        let config = WebSocketConfig::default().read_buffer_size(4 << 10);
-        let (socket, _) = client_async_with_config("ws://server/", stream, Some(config)).await.unwrap();
-        let mut client = Self {
-            socket,
-            conversation: ConversationId(user),
-            scratch: BytesMut::new(),
-            next_id: 2,
-            unanswered: 0,
-            deliveries: 0,
-            payload: Bytes::from(vec![7; PAYLOAD_BYTES]),
-        };
-        let key = DeviceKey { user: UserId(user), device: DeviceId(1) };
-        let token = auth::token(SECRET.as_bytes(), key, u64::MAX);
-        let (installation, positions) = (user, Vec::new());
-        let hello = Hello { version: VERSION, key, installation, resume: false, token, positions };
-        client.send(&Frame::Hello(hello)).await;
-        while !matches!(client.receive().await, Frame::Welcome(_)) {}
-        client
-    }
-
-    /// One message; how long its ack took.
-    async fn one(&mut self) -> Duration {
-        let started = Instant::now();
-        self.feed_message().await;
-        self.socket.flush().await.unwrap();
-        while self.unanswered > 0 {
-            self.receive().await;
-        }
-        let took = started.elapsed();
-        if self.deliveries >= DELIVERIES_PER_ACK {
-            self.feed_ack().await;
-        }
-        took
-    }
-
-    /// Keeps the window full for a while; how many were acked.
-    async fn flood(&mut self, time: Duration) -> u64 {
-        let end = Instant::now() + time;
-        let first = self.next_id;
-        let mut is_open = true;
-        while is_open || self.unanswered > 0 {
-            is_open = Instant::now() < end;
-            while is_open && self.unanswered < WINDOW {
-                self.feed_message().await;
-            }
-            if self.deliveries >= DELIVERIES_PER_ACK {
-                self.feed_ack().await;
-            }
-            self.socket.flush().await.unwrap();
-            self.receive().await;
-            // What has arrived already is taken before anything is sent.
-            while let Ok(message) = timeout(Duration::ZERO, self.socket.next()).await {
-                self.take(&message.unwrap().unwrap());
-            }
-        }
-        self.next_id - first
-    }
-
-    async fn feed_message(&mut self) {
-        let id = MessageId(self.next_id);
-        let after = MessageId(if self.unanswered > 0 { self.next_id - 1 } else { 0 });
-        let (conversation, payload) = (self.conversation, self.payload.clone());
-        self.feed(&Frame::Send { id, after, conversation, reply_to: None, payload }).await;
-        self.next_id += 1;
-        self.unanswered += 1;
-    }
-
-    async fn feed_ack(&mut self) {
-        self.deliveries = 0;
-        // Its conversation has one entry per id.
-        let up_to = self.next_id - 1 - self.unanswered;
-        self.feed(&Frame::Ack { conversation: self.conversation, up_to }).await;
-    }
-
-    async fn feed(&mut self, frame: &Frame) {
-        let bytes = encode(frame, &mut self.scratch);
-        self.socket.feed(Message::Binary(bytes)).await.unwrap();
-    }
-
-    async fn send(&mut self, frame: &Frame) {
-        self.feed(frame).await;
-        self.socket.flush().await.unwrap();
-    }
-
-    async fn receive(&mut self) -> Frame {
-        let message =
-            timeout(Duration::from_secs(10), self.socket.next()).await.expect("the server is silent");
-        self.take(&message.unwrap().unwrap()).unwrap()
-    }
-
-    fn take(&mut self, message: &Message) -> Option<Frame> {
-        let Message::Binary(bytes) = message else { return None };
-        let frame = decode(bytes).unwrap();
-        match &frame {
-            Frame::Accepted { .. } => self.unanswered -= 1,
-            Frame::Deliver { .. } => self.deliveries += 1,
-            Frame::Rejected { .. }
-            | Frame::RetryLater { .. }
-            | Frame::Error { .. }
-            | Frame::Goodbye { .. } => {
-                panic!("{frame:?}")
-            }
-            _ => {}
-        }
-        Some(frame)
     }
 }
 
