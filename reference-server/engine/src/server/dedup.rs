@@ -72,17 +72,23 @@ impl Dedup {
 
     /// Whether an operation that must come first is in: taken, or so old that it has left the window.
     pub(super) fn has(&self, id: MessageId) -> bool {
-        self.find(id).is_ok() || self.is_below_window(id)
+        self.newest() == Some(id) || self.find(id).is_ok() || self.is_below_window(id)
     }
 
     pub(super) fn propose(&mut self, recent: RecentId) {
+        let taken = Taken { recent, committed: false };
+        if self.newest().is_none_or(|newest| newest < recent.id) {
+            return self.taken.push_back(taken);
+        }
         let at = self.taken.partition_point(|taken| taken.recent.id < recent.id);
-        self.taken.insert(at, Taken { recent, committed: false });
+        self.taken.insert(at, taken);
     }
 
     /// The id is durable: now, and not earlier, the oldest may leave.
     pub(super) fn commit(&mut self, id: MessageId) {
-        if let Ok(at) = self.find(id) {
+        // Ids are mostly proposed and committed as they rise: then the committed ones come first.
+        let next = self.taken.get(self.committed).filter(|taken| taken.recent.id == id);
+        if let Ok(at) = next.map_or_else(|| self.find(id), |_| Ok(self.committed)) {
             self.taken[at].committed = true;
             self.committed += 1;
         }
