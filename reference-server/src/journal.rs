@@ -23,6 +23,7 @@ pub mod log;
 mod overlay;
 mod recover;
 mod rows;
+mod runs;
 mod store;
 
 pub use checkpoint::{Checkpoint, Checkpointed};
@@ -30,6 +31,7 @@ pub use error::{CommitError, JournalError};
 pub(crate) use rows::approximate_bytes;
 pub use store::STORE_NAME;
 
+use std::borrow::Cow;
 use std::mem::take;
 use std::sync::Arc;
 use std::time::Duration;
@@ -43,10 +45,10 @@ use error::from_store;
 use log::{Log, LogOptions, Segments};
 use overlay::{Overlay, Page};
 use recover::State;
-use store::{Store, guarded};
+use store::{Readable, Store, guarded};
 
 /// The version of log and store that this code writes, and the only one that it reads.
-pub const FORMAT_VERSION: u32 = 2;
+pub const FORMAT_VERSION: u32 = 3;
 
 /// The one file of version 1: not read, but not passed over either.
 const FIRST_VERSION_NAME: &str = "journal.redb";
@@ -138,16 +140,6 @@ pub struct Journal {
     counters: JournalCounters,
 }
 
-/// The store as readers see it.
-#[derive(Clone)]
-struct Readable(Arc<Database>);
-
-impl std::fmt::Debug for Readable {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_struct("Readable").finish_non_exhaustive()
-    }
-}
-
 impl Journal {
     /// Attaches the disk and opens its journal; an empty disk gets a new one. Everything that is found is durable then.
     pub fn open(disk: &dyn Disk, options: JournalOptions) -> Result<Self, JournalError> {
@@ -187,7 +179,7 @@ impl Journal {
         options: JournalOptions,
     ) -> Self {
         let log::Replayed { log, frozen, active } = replayed;
-        let readable = store.database().map(Readable);
+        let readable = store.database();
         Self {
             directory,
             log,
@@ -229,7 +221,7 @@ impl Journal {
     }
 
     /// Makes a batch durable: one write, one sync.
-    pub fn commit(&mut self, records: &[Record]) -> Result<(), CommitError> {
+    pub fn commit<'a>(&mut self, records: impl Into<Cow<'a, [Record]>>) -> Result<(), CommitError> {
         self.begin(records)?;
         self.settle()
     }
@@ -239,16 +231,17 @@ impl Journal {
     /// wait is over. Until then, [`Self::entries`] answers from before the batch.
     ///
     /// If the batch begins a generation and no checkpoint has made room for it, that is done first, here.
-    pub fn begin(&mut self, records: &[Record]) -> Result<Duration, CommitError> {
+    pub fn begin<'a>(&mut self, records: impl Into<Cow<'a, [Record]>>) -> Result<Duration, CommitError> {
+        let records = records.into();
         if self.is_poisoned {
             return Err(CommitError::Poisoned("the journal was not reopened".into()));
         }
-        if let Err(why) = self.make_room(records) {
+        if let Err(why) = self.make_room(&records) {
             self.counters.refused += 1;
             return Err(CommitError::Refused(why));
         }
-        self.in_flight.extend_from_slice(records);
-        match self.log.write(records.len() as u32) {
+        self.in_flight = records.into_owned();
+        match self.log.write(self.in_flight.len() as u32) {
             Ok(delay) => Ok(delay.unwrap_or_default()),
             Err(error) => Err(self.poison(&error)),
         }
@@ -282,7 +275,7 @@ impl Journal {
     /// Gives the result of that work back. After an error, it is offered again in a while.
     pub fn checkpointed(&mut self, done: Checkpointed) -> Result<(), JournalError> {
         let (store, outcome) = done.into_parts();
-        self.readable = store.database().map(Readable);
+        self.readable = store.database();
         self.has_store |= self.readable.is_some();
         self.log.note_suspect_store(store.is_suspect());
         self.store = Some(store);
@@ -350,7 +343,7 @@ impl Journal {
     fn reopen_store(&mut self) -> Result<(), JournalError> {
         if let (true, None, Some(store)) = (self.has_store, &self.readable, &mut self.store) {
             guarded(|| store.open_if_there())?;
-            self.readable = store.database().map(Readable);
+            self.readable = store.database();
         }
         Ok(())
     }

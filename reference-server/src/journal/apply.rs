@@ -3,27 +3,29 @@
 use std::collections::BTreeMap;
 
 use avouch_engine::chain;
-use avouch_engine::ids::{ConversationId, DeviceKey};
-use avouch_engine::journal::{Body, Entry, Record};
+use avouch_engine::ids::{ConversationId, DeviceKey, Seq, UserId};
+use avouch_engine::journal::{Body, Entry, RecentId, Record};
 use avouch_engine::limits::DEDUP_IDS_PER_DEVICE;
 use redb::{ReadableTable, StorageError, Table, TableError, WriteTransaction};
 use rustc_hash::FxHashMap;
 
-use super::overlay::Overlay;
-use super::rows::{CURSORS, CursorKey, CursorRow, DEVICES, ENTRIES, MEMBERS, RECENT, encode_entry};
+use super::overlay::{Overlay, body_bytes};
+use super::rows::{CURSORS, CursorKey, CursorRow, DEVICES, ENTRIES, MEMBERS, RECENT};
+use super::runs::{EntryRun, IDS_PER_RUN, decode_ids, encode_ids, ids_in};
 
-/// Rows of the dedup window that a device may have above the engine's limit before they are pruned, all at once.
-const PRUNE_SLACK: usize = 256;
+/// Ids of the dedup window that a device may have in the store above the engine's limit before the oldest run goes: more
+/// than a run has, so that what is left is never too little.
+const PRUNE_SLACK: usize = IDS_PER_RUN;
 
-/// How many rows of the dedup window each device has in the store; learnt when a device first sends.
+/// How many ids of the dedup window each device has in the store; learnt when a device first sends.
 #[derive(Debug, Default)]
-pub(super) struct RecentRows {
+pub(super) struct RecentIds {
     by_device: FxHashMap<DeviceKey, usize>,
 }
 
 pub(super) fn apply(
     transaction: &WriteTransaction,
-    recent: &mut RecentRows,
+    recent: &mut RecentIds,
     overlay: &Overlay,
 ) -> Result<(), TableError> {
     apply_entries(transaction, overlay)?;
@@ -52,80 +54,134 @@ pub(super) fn apply(
 
 fn apply_entries(transaction: &WriteTransaction, overlay: &Overlay) -> Result<(), TableError> {
     let mut log = transaction.open_table(ENTRIES)?;
-    let mut bytes = Vec::new();
-    for (conversation, entry) in overlay.entries() {
-        bytes.clear();
-        encode_entry(entry, &mut bytes);
-        log.insert((conversation.0, entry.seq), bytes.as_slice())?;
-        if let Body::Members { added, removed } = &entry.body {
-            let mut members = transaction.open_table(MEMBERS)?;
-            for user in added {
-                members.insert((conversation.0, user.0, entry.seq), 0)?;
+    let mut run = EntryRun::default();
+    for (conversation, entries) in overlay.logs() {
+        let mut last = 0;
+        for entry in entries {
+            if run.is_full_for(body_bytes(&entry.body)) {
+                put_run(&mut log, (conversation, last), &mut run)?;
             }
-            for user in removed {
-                let whole_stay = (conversation.0, user.0, 0)..=(conversation.0, user.0, u64::MAX);
-                let last = members.range(whole_stay)?.next_back().transpose()?;
-                let last = last.map(|(key, until)| (key.value(), until.value()));
-                if let Some((key, 0)) = last {
-                    members.insert(key, entry.seq)?;
-                }
+            run.push(entry);
+            last = entry.seq;
+            if let Body::Members { added, removed } = &entry.body {
+                apply_members(transaction, conversation, entry.seq, (added, removed))?;
             }
+        }
+        put_run(&mut log, (conversation, last), &mut run)?;
+    }
+    Ok(())
+}
+
+fn put_run(
+    log: &mut Table<'_, (u64, u64), &'static [u8]>,
+    (conversation, last): (ConversationId, Seq),
+    run: &mut EntryRun,
+) -> Result<(), StorageError> {
+    if let Some(row) = run.row() {
+        log.insert((conversation.0, last), row)?;
+    }
+    run.clear();
+    Ok(())
+}
+
+fn apply_members(
+    transaction: &WriteTransaction,
+    conversation: ConversationId,
+    seq: Seq,
+    (added, removed): (&[UserId], &[UserId]),
+) -> Result<(), TableError> {
+    let mut members = transaction.open_table(MEMBERS)?;
+    for user in added {
+        members.insert((conversation.0, user.0, seq), 0)?;
+    }
+    for user in removed {
+        let whole_stay = (conversation.0, user.0, 0)..=(conversation.0, user.0, u64::MAX);
+        let last = members.range(whole_stay)?.next_back().transpose()?;
+        let last = last.map(|(key, until)| (key.value(), until.value()));
+        if let Some((key, 0)) = last {
+            members.insert(key, seq)?;
         }
     }
     Ok(())
 }
 
-impl RecentRows {
-    fn take_in(
-        &mut self,
-        window: &mut Table<'_, (u64, u32, u64), (u64, u64, u64)>,
-        overlay: &Overlay,
-    ) -> Result<(), StorageError> {
+type RecentTable<'txn> = Table<'txn, (u64, u32, u64), &'static [u8]>;
+
+impl RecentIds {
+    fn take_in(&mut self, window: &mut RecentTable<'_>, overlay: &Overlay) -> Result<(), StorageError> {
         let mut sent: BTreeMap<DeviceKey, Vec<(ConversationId, &Entry)>> = BTreeMap::new();
-        for (conversation, entry) in overlay.entries() {
-            sent.entry(entry.author).or_default().push((conversation, entry));
+        for (conversation, entries) in overlay.logs() {
+            for entry in entries {
+                sent.entry(entry.author).or_default().push((conversation, entry));
+            }
         }
         for (device, mut entries) in sent {
             entries.sort_by_key(|(_, entry)| entry.id);
             // Whatever is older than these would be pruned.
             let newest = entries.len().saturating_sub(DEDUP_IDS_PER_DEVICE);
-            self.add(window, device, &entries[newest..])?;
+            let ids = entries[newest..].iter().map(|(conversation, entry)| RecentId {
+                id: entry.id,
+                conversation: *conversation,
+                seq: entry.seq,
+                fingerprint: chain::fingerprint(&chain::content(*conversation, &entry.body)),
+            });
+            self.add(window, device, ids.collect())?;
         }
         Ok(())
     }
 
+    /// Adds rising ids, and removes what has left the window.
     fn add(
         &mut self,
-        window: &mut Table<'_, (u64, u32, u64), (u64, u64, u64)>,
+        window: &mut RecentTable<'_>,
         author: DeviceKey,
-        entries: &[(ConversationId, &Entry)],
+        mut ids: Vec<RecentId>,
     ) -> Result<(), StorageError> {
         let (user, device) = (author.user.0, author.device.0);
-        let all = (user, device, 0)..=(user, device, u64::MAX);
-        let rows = match self.by_device.entry(author) {
-            std::collections::hash_map::Entry::Occupied(rows) => rows.into_mut(),
-            std::collections::hash_map::Entry::Vacant(slot) => {
-                slot.insert(window.range(all.clone())?.count())
+        let all = || (user, device, 0)..=(user, device, u64::MAX);
+        let mut count = match self.by_device.get(&author) {
+            Some(count) => *count,
+            None => {
+                window.range(all())?.map(|row| row.map(|row| ids_in(row.1.value()))).sum::<Result<_, _>>()?
             }
         };
-        for (conversation, entry) in entries {
-            let fingerprint = chain::fingerprint(&chain::content(*conversation, &entry.body));
-            let row = (conversation.0, entry.seq, fingerprint);
-            if window.insert((user, device, entry.id.0), row)?.is_none() {
-                *rows += 1;
+        // What is not behind everything that is there, and the last run as long as it has room, is made anew.
+        loop {
+            let last = window.range(all())?.next_back().transpose()?;
+            let Some((key, row)) = last.map(|(key, row)| (key.value(), decode_ids(row.value()))) else {
+                break;
+            };
+            let row = row.ok_or_else(|| StorageError::Corrupted(format!("recent ids of {author:?}")))?;
+            let is_behind = row.last().zip(ids.first()).is_some_and(|(last, first)| last.id < first.id);
+            if is_behind && row.len() >= IDS_PER_RUN {
+                break;
+            }
+            window.remove(key)?;
+            count -= row.len();
+            ids = merged(row, ids);
+            if is_behind {
+                break;
             }
         }
-        if *rows > DEDUP_IDS_PER_DEVICE + PRUNE_SLACK {
-            let surplus = *rows - DEDUP_IDS_PER_DEVICE;
-            let newest_pruned =
-                window.range(all.clone())?.nth(surplus - 1).transpose()?.map(|row| row.0.value());
-            if let Some(newest_pruned) = newest_pruned {
-                window.retain_in(*all.start()..=newest_pruned, |_, _| false)?;
-            }
-            *rows = DEDUP_IDS_PER_DEVICE;
+        for run in ids.chunks(IDS_PER_RUN) {
+            window.insert((user, device, run[0].id.0), encode_ids(run).as_slice())?;
         }
+        count += ids.len();
+        while count > DEDUP_IDS_PER_DEVICE + PRUNE_SLACK {
+            let first = window.range(all())?.next().transpose()?;
+            let Some((key, ids)) = first.map(|(key, row)| (key.value(), ids_in(row.value()))) else { break };
+            window.remove(key)?;
+            count -= ids;
+        }
+        self.by_device.insert(author, count);
         Ok(())
     }
+}
+
+/// Both by rising id, each id once; what came later counts.
+fn merged(earlier: Vec<RecentId>, later: Vec<RecentId>) -> Vec<RecentId> {
+    let by_id: BTreeMap<_, _> = earlier.into_iter().chain(later).map(|recent| (recent.id, recent)).collect();
+    by_id.into_values().collect()
 }
 
 /// Cursors move many times in a batch and are written once.

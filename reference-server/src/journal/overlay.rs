@@ -49,6 +49,11 @@ impl Overlay {
         self.bytes
     }
 
+    /// The entries of each conversation in order, by rising conversation.
+    pub(super) fn logs(&self) -> impl Iterator<Item = (ConversationId, &[Entry])> {
+        self.logs.iter().map(|(conversation, entries)| (*conversation, &entries[..]))
+    }
+
     /// By rising conversation, then by position.
     pub(super) fn entries(&self) -> impl Iterator<Item = (ConversationId, &Entry)> {
         self.logs

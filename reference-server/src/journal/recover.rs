@@ -12,7 +12,8 @@ use avouch_engine::limits::DEDUP_IDS_PER_DEVICE;
 use redb::{ReadOnlyTable, ReadTransaction, ReadableTable};
 
 use super::overlay::{Overlay, Page};
-use super::rows::{CURSORS, CursorKey, CursorRow, DEVICES, ENTRIES, MEMBERS, RECENT, chain_of, decode_entry};
+use super::rows::{CURSORS, CursorKey, CursorRow, DEVICES, ENTRIES, MEMBERS, RECENT};
+use super::runs::{decode_ids, entries, last_chain};
 use super::{JournalError, from_store};
 
 /// The state in the making: what the store has, then what the log has on top.
@@ -61,10 +62,12 @@ impl State {
         }
         for row in transaction.open_table(RECENT).map_err(from_store)?.iter().map_err(from_store)? {
             let (key, value) = row.map_err(from_store)?;
-            let (user, device, id) = key.value();
-            let (conversation, seq, fingerprint) = value.value();
-            let (id, conversation) = (MessageId(id), ConversationId(conversation));
-            state.device(user, device).recent.insert(id, RecentId { id, conversation, seq, fingerprint });
+            let (user, device, _) = key.value();
+            let ids = decode_ids(value.value()).ok_or_else(|| {
+                JournalError::Corrupt(format!("recent ids of device {device} of user {user}"))
+            })?;
+            let recent = &mut state.device(user, device).recent;
+            recent.extend(ids.into_iter().map(|recent| (recent.id, recent)));
         }
         Ok(state)
     }
@@ -168,15 +171,19 @@ pub(super) fn fill(page: &mut Page, transaction: &ReadTransaction) -> Result<(),
     let conversation = page.conversation().0;
     for row in log.range((conversation, first)..=(conversation, u64::MAX)).map_err(from_store)? {
         let (key, value) = row.map_err(from_store)?;
-        let seq = key.value().1;
-        let entry = decode_entry(seq, value.value())
-            .ok_or_else(|| JournalError::Corrupt(format!("entry {seq} of conversation {conversation}")))?;
-        page.push(entry);
-        if page.next().is_none() {
-            break;
+        let last = key.value().1;
+        for entry in entries(last, value.value(), first) {
+            page.push(entry.ok_or_else(|| damaged(conversation, last))?);
+            if page.next().is_none() {
+                return Ok(());
+            }
         }
     }
     Ok(())
+}
+
+fn damaged(conversation: u64, last: u64) -> JournalError {
+    JournalError::Corrupt(format!("the entries of conversation {conversation} up to {last}"))
 }
 
 /// Finds every conversation's last entry by hopping from one to the next: the log itself is not read.
@@ -192,9 +199,7 @@ fn heads(
         if let Some(last) = log.range(all).map_err(from_store)?.next_back() {
             let (key, value) = last.map_err(from_store)?;
             let head = key.value().1;
-            let chain = chain_of(value.value()).ok_or_else(|| {
-                JournalError::Corrupt(format!("entry {head} of conversation {conversation}"))
-            })?;
+            let chain = last_chain(head, value.value()).ok_or_else(|| damaged(conversation, head))?;
             heads.insert(ConversationId(conversation), Conversation { head, chain, ..Default::default() });
         }
         from = conversation.checked_add(1);

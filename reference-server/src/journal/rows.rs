@@ -1,4 +1,4 @@
-//! The layout of the store: tables, and the bytes of a log entry. All integers little endian.
+//! The layout of the store: tables, and the bytes of a log entry (`runs` has those of a row). All integers little endian.
 //!
 //! Changing anything here changes [`super::FORMAT_VERSION`].
 
@@ -18,10 +18,10 @@ const GENERATION: &str = "generations of the log";
 const NEXT_BLOCK: &str = "blocks of the log";
 const CHECKSUM: &str = "checksum of the last block";
 
-/// (conversation, seq) → the entry without its seq.
+/// (conversation, seq of the last) → a run of entries.
 pub(super) const ENTRIES: TableDefinition<(u64, u64), &[u8]> = TableDefinition::new("entries");
-/// (user, device, message id) → (conversation, seq, fingerprint).
-pub(super) const RECENT: TableDefinition<(u64, u32, u64), (u64, u64, u64)> = TableDefinition::new("recent");
+/// (user, device, id of the first) → a run of ids.
+pub(super) const RECENT: TableDefinition<(u64, u32, u64), &[u8]> = TableDefinition::new("recent");
 /// (conversation, user, from) → until, 0 while it lasts.
 pub(super) const MEMBERS: TableDefinition<(u64, u64, u64), u64> = TableDefinition::new("members");
 /// User, device, conversation: a device that starts anew finds all of its cursors together.

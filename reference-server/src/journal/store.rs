@@ -34,7 +34,7 @@ pub(super) struct Store {
     open: Option<Open>,
     /// A sync of its file failed since it was last written as a whole.
     is_suspect: bool,
-    recent: apply::RecentRows,
+    recent: apply::RecentIds,
 }
 
 struct Open {
@@ -50,6 +50,15 @@ impl std::fmt::Debug for Open {
     }
 }
 
+/// The store as readers see it.
+pub(super) struct Readable(pub(super) Arc<Database>);
+
+impl std::fmt::Debug for Readable {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Readable").finish_non_exhaustive()
+    }
+}
+
 impl Store {
     /// Opens nothing yet.
     pub(super) fn new(
@@ -58,7 +67,7 @@ impl Store {
         journal: u64,
         is_suspect: bool,
     ) -> Self {
-        Self { directory, cache_bytes, journal, open: None, is_suspect, recent: apply::RecentRows::default() }
+        Self { directory, cache_bytes, journal, open: None, is_suspect, recent: apply::RecentIds::default() }
     }
 
     /// Opens the store if there is one; its stamp.
@@ -84,8 +93,8 @@ impl Store {
     }
 
     /// What readers may look into.
-    pub(super) fn database(&self) -> Option<Arc<Database>> {
-        self.open.as_ref().filter(|open| open.is_published).map(|open| Arc::clone(&open.database))
+    pub(super) fn database(&self) -> Option<Readable> {
+        self.open.as_ref().filter(|open| open.is_published).map(|open| Readable(Arc::clone(&open.database)))
     }
 
     /// Brings a generation into the store, durably. After an error nothing of it counts, and it can be tried again.
@@ -154,7 +163,7 @@ impl Store {
             open.backend.fence();
             self.is_suspect |= open.backend.has_failed_sync();
         }
-        self.recent = apply::RecentRows::default();
+        self.recent = apply::RecentIds::default();
     }
 }
 

@@ -40,7 +40,7 @@ impl Store {
     /// Hands a batch over. At most one at a time.
     pub(super) fn submit(&mut self, batch: Vec<Record>) {
         match self {
-            Self::Inline(inline) => inline.submit(&batch),
+            Self::Inline(inline) => inline.submit(batch),
             Self::Thread(thread) => thread.send(Command::Commit(batch)),
         }
     }
@@ -104,7 +104,7 @@ pub(super) struct Inline {
 }
 
 impl Inline {
-    fn submit(&mut self, batch: &[Record]) {
+    fn submit(&mut self, batch: Vec<Record>) {
         match self.journal.begin(batch) {
             Ok(delay) if delay.is_zero() => {
                 let answer = self.settle();
@@ -190,7 +190,7 @@ fn work(mut worker: Worker, commands: &blocking::Receiver<Command>, answers: &mp
             commands.try_recv().ok()
         };
         let answer = match command {
-            Some(Command::Commit(batch)) => worker.commit(&batch),
+            Some(Command::Commit(batch)) => worker.commit(batch),
             Some(Command::Load(load, query)) => {
                 loads.push_back((load, query));
                 continue;
@@ -229,8 +229,8 @@ struct Worker {
 }
 
 impl Worker {
-    fn commit(&mut self, batch: &[Record]) -> Answer {
-        if self.journal.is_waiting(batch) {
+    fn commit(&mut self, batch: Vec<Record>) -> Answer {
+        if self.journal.is_waiting(&batch) {
             debug!("the log is full: a batch waits for the checkpoint");
             self.join_checkpoint();
         }
