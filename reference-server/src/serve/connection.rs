@@ -1,10 +1,13 @@
 //! One connection: handshake, then frames both ways until either side ends it.
 
+use std::future::poll_fn;
+use std::mem::take;
+use std::task::{Context as TaskContext, Poll, ready};
+
 use avouch_engine::limits::FRAME_BYTES_MAX;
 use avouch_engine::server::ConnectionId;
 use bytes::Bytes;
-use futures_util::stream::{SplitSink, SplitStream};
-use futures_util::{SinkExt, StreamExt};
+use futures_util::{FutureExt, SinkExt, StreamExt};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
@@ -22,14 +25,20 @@ const READ_BUFFER_BYTES: usize = 4 << 10;
 const WRITE_BUFFER_BYTES: usize = 16 << 10;
 /// Frames that are written before the engine hears of it.
 const FRAMES_PER_FLUSH: usize = 64;
+/// Frames of a burst that there is room for before it grows.
+pub(super) const FRAMES_EXPECTED: usize = 16;
+/// Frames that arrived together and are told of together,
+const FRAMES_PER_EVENT: usize = 64;
+/// unless they have more bytes than this.
+const EVENT_BYTES: usize = 64 << 10;
 
 /// What connections tell the engine's task.
 #[derive(Debug)]
 pub(super) enum Event {
     /// The handshake is done.
     Opened(ConnectionId, Outbound),
-    /// A frame arrived.
-    Frame(ConnectionId, Bytes),
+    /// Frames arrived, in this order.
+    Frames(ConnectionId, Vec<Bytes>),
     /// That many frames were handed to the socket.
     Taken(ConnectionId, usize),
     /// It is over, or never began. Always the last event of a connection.
@@ -39,7 +48,10 @@ pub(super) enum Event {
 /// The engine's hold on a connection. Dropping it closes the connection, after what was sent so far.
 #[derive(Debug)]
 pub(super) struct Outbound {
-    pub(super) frames: mpsc::Sender<Bytes>,
+    /// What leaves together is handed over together.
+    pub(super) bursts: mpsc::Sender<Vec<Bytes>>,
+    /// What the engine wants to send and the connection has not been handed yet.
+    pub(super) gathered: Vec<Bytes>,
     /// Tells a connection that is stuck in a write that its time runs.
     _open: oneshot::Sender<()>,
 }
@@ -49,7 +61,7 @@ pub(super) struct Outbound {
 pub(super) struct Context {
     pub(super) events: mpsc::Sender<Event>,
     pub(super) tls: Option<TlsAcceptor>,
-    /// Frames in the channel to a connection; the engine closes what exceeds it.
+    /// Bursts in the channel to a connection, of one frame or more; the engine closes what exceeds as many frames.
     pub(super) untaken_max: usize,
 }
 
@@ -113,77 +125,152 @@ async fn converse<S>(
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    let (frames_sender, frames) = mpsc::channel(context.untaken_max);
+    let (bursts_sender, bursts) = mpsc::channel(context.untaken_max);
     let (open, mut closed) = oneshot::channel();
-    let (sink, stream) = socket.split();
-    if context.events.send(Event::Opened(id, Outbound { frames: frames_sender, _open: open })).await.is_err()
-    {
+    let outbound = Outbound { bursts: bursts_sender, gathered: Vec::new(), _open: open };
+    if context.events.send(Event::Opened(id, outbound)).await.is_err() {
         return Err("server stopped");
     }
-    let reading = read(stream, id, &context.events);
-    let writing = write(sink, frames, id, &context.events);
-    tokio::pin!(reading, writing);
-    tokio::select! {
-        biased;
-        why = &mut writing => why,
-        why = &mut reading => return why,
-        _ = &mut closed => timeout(CLOSE_TIMEOUT, &mut writing).await.unwrap_or(Err("did not take its last frames")),
-    }?;
+    let mut conversation = Conversation::new(socket, bursts, id, &context.events);
+    loop {
+        let step = poll_fn(|task| match conversation.poll(task) {
+            Poll::Pending => closed.poll_unpin(task).map(|_| None),
+            step @ Poll::Ready(_) => step.map(Some),
+        });
+        match step.await {
+            Some(Ok(Step::WroteAll)) => break,
+            Some(Ok(Step::ReadAll)) => return Ok(()),
+            Some(Ok(Step::Tell(event))) => conversation.tell(event).await?,
+            Some(Err(why)) => return Err(why),
+            None => {
+                let rest = timeout(CLOSE_TIMEOUT, conversation.write_rest()).await;
+                rest.unwrap_or(Err("did not take its last frames"))?;
+                break;
+            }
+        }
+    }
     // The peer has what was sent to it; closing before it has read it could destroy it on its way.
-    timeout(CLOSE_TIMEOUT, reading).await.unwrap_or(Ok(()))
+    timeout(CLOSE_TIMEOUT, conversation.read_rest()).await.unwrap_or(Ok(()))
 }
 
-async fn read<S>(
-    mut stream: SplitStream<WebSocketStream<S>>,
+/// Both directions of a connection, driven by one task: they need no lock between them, and a peer that does not read
+/// does not keep us from reading.
+struct Conversation<'a, S> {
+    socket: WebSocketStream<S>,
     id: ConnectionId,
-    events: &mpsc::Sender<Event>,
-) -> Result<(), &'static str>
+    events: &'a mpsc::Sender<Event>,
+    bursts: mpsc::Receiver<Vec<Bytes>>,
+    /// What the socket has not been given of the burst that is being written.
+    unwritten: std::vec::IntoIter<Bytes>,
+    /// Frames that the socket was given since its last flush.
+    unflushed: usize,
+    /// Nothing more is read, and why.
+    read_all: Option<Result<(), &'static str>>,
+}
+
+/// What happened on a connection.
+enum Step {
+    /// The engine is to hear of this.
+    Tell(Event),
+    /// The engine let go of the connection, and everything before that is written.
+    WroteAll,
+    /// The peer said goodbye, or is gone.
+    ReadAll,
+}
+
+impl<'a, S> Conversation<'a, S>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    while let Some(message) = stream.next().await {
-        match message.map_err(|_| "broken WebSocket stream")? {
-            Message::Binary(bytes) => {
-                // The bytes are a part of the socket's buffer, and would keep all of it as long as the engine has them.
-                let bytes = Bytes::copy_from_slice(&bytes);
-                if events.send(Event::Frame(id, bytes)).await.is_err() {
-                    return Err("server stopped");
+    fn new(
+        socket: WebSocketStream<S>,
+        bursts: mpsc::Receiver<Vec<Bytes>>,
+        id: ConnectionId,
+        events: &'a mpsc::Sender<Event>,
+    ) -> Self {
+        let unwritten = Vec::new().into_iter();
+        Self { socket, id, events, bursts, unwritten, unflushed: 0, read_all: None }
+    }
+
+    fn poll(&mut self, task: &mut TaskContext<'_>) -> Poll<Result<Step, &'static str>> {
+        let wrote = self.poll_write(task);
+        if wrote.is_pending() { self.poll_read(task) } else { wrote }
+    }
+
+    async fn tell(&mut self, event: Event) -> Result<(), &'static str> {
+        self.events.send(event).await.map_err(|_| "server stopped")
+    }
+
+    async fn write_rest(&mut self) -> Result<(), &'static str> {
+        while let Step::Tell(event) = poll_fn(|task| self.poll_write(task)).await? {
+            self.tell(event).await?;
+        }
+        Ok(())
+    }
+
+    async fn read_rest(&mut self) -> Result<(), &'static str> {
+        while let Step::Tell(event) = poll_fn(|task| self.poll_read(task)).await? {
+            self.tell(event).await?;
+        }
+        Ok(())
+    }
+
+    fn poll_write(&mut self, task: &mut TaskContext<'_>) -> Poll<Result<Step, &'static str>> {
+        let mut is_ended = false;
+        while self.unflushed < FRAMES_PER_FLUSH && !is_ended {
+            if self.unwritten.as_slice().is_empty() {
+                match self.bursts.poll_recv(task) {
+                    Poll::Ready(Some(burst)) => self.unwritten = burst.into_iter(),
+                    Poll::Ready(None) => is_ended = true,
+                    Poll::Pending => break,
+                }
+            } else {
+                // A frame is taken from its burst only where it will be written.
+                ready!(self.socket.poll_ready_unpin(task)).map_err(|_| "broken while writing")?;
+                if let Some(frame) = self.unwritten.next() {
+                    let fed = self.socket.start_send_unpin(Message::Binary(frame));
+                    fed.map_err(|_| "broken while writing")?;
+                    self.unflushed += 1;
                 }
             }
-            Message::Ping(_) | Message::Pong(_) => {}
-            Message::Close(_) => return Ok(()),
-            Message::Text(_) | Message::Frame(_) => return Err("a text message"),
         }
+        if self.unflushed > 0 {
+            ready!(self.socket.poll_flush_unpin(task)).map_err(|_| "broken while writing")?;
+            return Poll::Ready(Ok(Step::Tell(Event::Taken(self.id, take(&mut self.unflushed)))));
+        }
+        if !is_ended {
+            return Poll::Pending;
+        }
+        ready!(self.socket.poll_close_unpin(task)).map_err(|_| "broken while closing")?;
+        Poll::Ready(Ok(Step::WroteAll))
     }
-    Ok(())
-}
 
-async fn write<S>(
-    mut sink: SplitSink<WebSocketStream<S>, Message>,
-    mut frames: mpsc::Receiver<Bytes>,
-    id: ConnectionId,
-    events: &mpsc::Sender<Event>,
-) -> Result<(), &'static str>
-where
-    S: AsyncRead + AsyncWrite + Unpin,
-{
-    while let Some(frame) = frames.recv().await {
-        let mut count = 1;
-        let mut outcome = sink.feed(Message::Binary(frame)).await;
-        // A frame is taken from the channel only where it will be written.
-        while outcome.is_ok() && count < FRAMES_PER_FLUSH {
-            let Ok(frame) = frames.try_recv() else { break };
-            outcome = sink.feed(Message::Binary(frame)).await;
-            count += 1;
+    /// What has arrived already is told of together.
+    fn poll_read(&mut self, task: &mut TaskContext<'_>) -> Poll<Result<Step, &'static str>> {
+        let (mut frames, mut bytes) = (Vec::new(), 0);
+        while self.read_all.is_none() && frames.len() < FRAMES_PER_EVENT && bytes < EVENT_BYTES {
+            let Poll::Ready(message) = self.socket.poll_next_unpin(task) else { break };
+            match message {
+                Some(Ok(Message::Binary(frame))) => {
+                    if frames.is_empty() {
+                        frames.reserve(FRAMES_EXPECTED);
+                    }
+                    // It is a part of the socket's buffer, and would keep all of it as long as the engine has it.
+                    frames.push(Bytes::copy_from_slice(&frame));
+                    bytes += frame.len();
+                }
+                Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
+                Some(Ok(Message::Close(_))) | None => self.read_all = Some(Ok(())),
+                Some(Ok(Message::Text(_) | Message::Frame(_))) => self.read_all = Some(Err("a text message")),
+                Some(Err(_)) => self.read_all = Some(Err("broken WebSocket stream")),
+            }
         }
-        if outcome.is_err() || sink.flush().await.is_err() {
-            return Err("broken while writing");
-        }
-        if events.send(Event::Taken(id, count)).await.is_err() {
-            return Err("server stopped");
+        match self.read_all {
+            _ if !frames.is_empty() => Poll::Ready(Ok(Step::Tell(Event::Frames(self.id, frames)))),
+            Some(why) => Poll::Ready(why.map(|()| Step::ReadAll)),
+            None => Poll::Pending,
         }
     }
-    sink.close().await.map_err(|_| "broken while closing")
 }
 
 #[cfg(test)]
@@ -196,29 +283,56 @@ mod tests {
     /// missed the same entry, and pulled it.
     #[tokio::test]
     async fn every_frame_of_a_burst_is_written_and_counted() {
-        let burst: u32 = 5 * FRAMES_PER_FLUSH as u32 + 3;
+        let count: u32 = 5 * FRAMES_PER_FLUSH as u32 + 3;
         let (near, far) = tokio::io::duplex(1 << 20);
-        let sink = WebSocketStream::from_raw_socket(near, Role::Server, Some(limits())).await.split().0;
+        let near = WebSocketStream::from_raw_socket(near, Role::Server, Some(limits())).await;
         let mut far = WebSocketStream::from_raw_socket(far, Role::Client, None).await;
-        let (sender, frames) = mpsc::channel(burst as usize);
-        for number in 0..burst {
-            sender.try_send(Bytes::copy_from_slice(&number.to_le_bytes())).unwrap();
+        let (sender, bursts) = mpsc::channel(count as usize);
+        let frames: Vec<_> = (0..count).map(|number| Bytes::copy_from_slice(&number.to_le_bytes())).collect();
+        // Bursts end where a flush does, before it and behind it.
+        for burst in [&frames[..2], &frames[2..FRAMES_PER_FLUSH], &frames[FRAMES_PER_FLUSH..]] {
+            sender.try_send(burst.to_vec()).unwrap();
         }
         drop(sender);
-        let (events, mut told) = mpsc::channel(burst as usize);
+        let (events, mut told) = mpsc::channel(count as usize);
         // The far side is not asked to answer the closing handshake.
-        let _ = write(sink, frames, ConnectionId(1), &events).await;
+        let _ = Conversation::new(near, bursts, ConnectionId(1), &events).write_rest().await;
         drop(events);
 
         let mut written = Vec::new();
         while let Some(Ok(Message::Binary(bytes))) = far.next().await {
             written.push(u32::from_le_bytes(bytes.as_ref().try_into().unwrap()));
         }
-        assert_eq!(written, (0..burst).collect::<Vec<_>>());
+        assert_eq!(written, (0..count).collect::<Vec<_>>());
         let mut taken = 0;
         while let Some(Event::Taken(_, count)) = told.recv().await {
             taken += count;
         }
-        assert_eq!(taken, burst as usize);
+        assert_eq!(taken, count as usize);
+    }
+
+    #[tokio::test]
+    async fn frames_before_a_bad_message_are_told_of() {
+        let (near, far) = tokio::io::duplex(1 << 20);
+        let near = WebSocketStream::from_raw_socket(near, Role::Server, Some(limits())).await;
+        let mut far = WebSocketStream::from_raw_socket(far, Role::Client, None).await;
+        let sent: Vec<_> = (0..FRAMES_PER_EVENT as u8 + 2).map(|number| Bytes::from(vec![number])).collect();
+        for frame in &sent {
+            far.feed(Message::Binary(frame.clone())).await.unwrap();
+        }
+        far.send(Message::text("hello")).await.unwrap();
+        let (events, mut told) = mpsc::channel(sent.len());
+        let (_sender, bursts) = mpsc::channel(1);
+        let outcome = Conversation::new(near, bursts, ConnectionId(1), &events).read_rest().await;
+        assert_eq!(outcome, Err("a text message"));
+        drop(events);
+
+        let mut received = Vec::new();
+        while let Some(event) = told.recv().await {
+            let Event::Frames(_, frames) = event else { panic!("{event:?}") };
+            assert!(frames.len() <= FRAMES_PER_EVENT);
+            received.extend(frames);
+        }
+        assert_eq!(received, sent);
     }
 }

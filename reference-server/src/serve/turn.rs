@@ -1,6 +1,7 @@
 //! The engine's task: one event, then everything that the engine wants done about it, then the next event.
 
 use std::future::Future;
+use std::mem::take;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 
@@ -12,7 +13,7 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, Sleep, sleep, sleep_until};
 use tracing::{debug, error, info, warn};
 
-use super::connection::{self, Context, Event, Outbound};
+use super::connection::{self, Context, Event, FRAMES_EXPECTED, Outbound};
 use super::core::{Answer, Answered, Core, Effect};
 use super::store::Store;
 use super::{
@@ -33,6 +34,8 @@ pub(super) struct Shell {
     started: Instant,
     context: Context,
     connections: FxHashMap<ConnectionId, Outbound>,
+    /// Those for which something is gathered, in the order in which that began.
+    gathering: Vec<ConnectionId>,
     connections_max: usize,
     next_connection: u64,
     /// Since when the batch under way is under way.
@@ -60,6 +63,7 @@ impl Shell {
             started: Instant::now(),
             context: Context { events, tls: options.tls, untaken_max },
             connections: FxHashMap::default(),
+            gathering: Vec::new(),
             connections_max: options.connections_max,
             next_connection: 1,
             committing_since: None,
@@ -186,7 +190,12 @@ impl Shell {
                 self.connections.insert(id, outbound);
                 Input::Connected(id)
             }
-            Event::Frame(id, bytes) => Input::Received(id, bytes),
+            Event::Frames(id, frames) => {
+                for bytes in frames {
+                    self.core.handle(now, wall_ms, Input::Received(id, bytes));
+                }
+                return;
+            }
             Event::Taken(id, count) => Input::Taken(id, count),
             Event::Ended(id) => {
                 self.numbers.connections -= 1;
@@ -244,26 +253,50 @@ impl Shell {
     }
 
     fn carry_out(&mut self) {
-        while let Some(effect) = self.core.poll() {
-            match effect {
-                Effect::Transmit(id, frame) => self.transmit(id, frame),
-                Effect::Close(id) => {
-                    self.connections.remove(&id);
+        loop {
+            while let Some(effect) = self.core.poll() {
+                match effect {
+                    Effect::Transmit(id, frame) => self.gather(id, frame),
+                    Effect::Close(id) => {
+                        self.hand_over(id);
+                        self.connections.remove(&id);
+                    }
+                    Effect::Commit(batch) => {
+                        self.committing_since = Some(Instant::now());
+                        self.store.submit(batch);
+                    }
+                    Effect::Load(load, query) => self.store.load(load, query),
                 }
-                Effect::Commit(batch) => {
-                    self.committing_since = Some(Instant::now());
-                    self.store.submit(batch);
-                }
-                Effect::Load(load, query) => self.store.load(load, query),
+            }
+            if self.gathering.is_empty() {
+                return;
+            }
+            // A connection that is gone then gives the engine more to do.
+            for id in take(&mut self.gathering) {
+                self.hand_over(id);
             }
         }
     }
 
-    fn transmit(&mut self, id: ConnectionId, frame: bytes::Bytes) {
-        let Some(outbound) = self.connections.get(&id) else { return };
-        if outbound.frames.try_send(frame).is_err() {
+    fn gather(&mut self, id: ConnectionId, frame: bytes::Bytes) {
+        let Some(outbound) = self.connections.get_mut(&id) else { return };
+        if outbound.gathered.is_empty() {
+            self.gathering.push(id);
+            outbound.gathered.reserve(FRAMES_EXPECTED);
+        }
+        outbound.gathered.push(frame);
+    }
+
+    fn hand_over(&mut self, id: ConnectionId) {
+        let Some(outbound) = self.connections.get_mut(&id) else { return };
+        if outbound.gathered.is_empty() {
+            return;
+        }
+        let burst = take(&mut outbound.gathered);
+        let count = burst.len() as u64;
+        if outbound.bursts.try_send(burst).is_err() {
             // Gone, or further behind than the engine allows; it hears of it when the connection has ended.
-            self.numbers.frames_dropped += 1;
+            self.numbers.frames_dropped += count;
             self.connections.remove(&id);
             self.handle(Input::Disconnected(id));
         }
