@@ -163,6 +163,7 @@ fn plan(messages: u64, members: u32) -> Plan {
             chaos_ns: messages * every_ns,
             drain_ns_max: 10_000_000_000,
             give_up_ns: None,
+            reconnects_max: 0,
         },
         expect: Expect::default(),
         defects: Vec::new(),

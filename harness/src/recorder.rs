@@ -7,8 +7,8 @@ use std::cell::{Ref, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use avouch_reports::history::{Event, Message, What};
-use rustc_hash::FxHashMap;
+use avouch_reports::history::{Event, Message, Rung, What};
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use owed::Receipts;
 pub use owed::{OwedReceipt, Owing};
@@ -53,6 +53,8 @@ pub struct Progress {
     pub delivered: u64,
     /// Rises with every event that shows that something moves.
     pub moved: u64,
+    /// Per conversation, where the protocol has no positions: what was accepted.
+    unplaced: BTreeMap<u32, FxHashSet<Message>>,
 }
 
 /// One device's.
@@ -68,6 +70,8 @@ pub struct DeviceProgress {
     pub outstanding: u64,
     /// Per conversation: the highest position that its application has.
     pub has: BTreeMap<u32, u64>,
+    /// What its application has without a position.
+    unplaced: FxHashSet<Message>,
 }
 
 impl Recorder {
@@ -132,6 +136,20 @@ impl Progress {
         self.pending.insert(message, (conversation, is_message));
     }
 
+    /// Whether a connected member lacks something that was accepted, where the protocol has no positions by which to tell.
+    pub fn lacks_unplaced(&self) -> bool {
+        let lacks = |(conversation, accepted): (&u32, &FxHashSet<Message>)| {
+            let members = self.members.get(conversation);
+            let belongs = |device: &u32| {
+                let user = self.users.get(device);
+                user.zip(members).is_some_and(|(user, members)| members.get(user).is_some_and(|it| it.1))
+            };
+            let members = self.devices.iter().filter(|(number, device)| device.connected && belongs(number));
+            members.into_iter().any(|(_, device)| !accepted.is_subset(&device.unplaced))
+        };
+        self.unplaced.iter().any(lacks)
+    }
+
     fn outcome(&mut self, device: u32, message: Message, which: usize, seq: Option<u64>) {
         let Some((conversation, is_message)) = self.pending.remove(&message) else { return };
         if let (true, true, Some(seq)) = (is_message, self.owing.receipts, seq) {
@@ -178,11 +196,22 @@ impl Progress {
             What::MembersChange { device, conversation, message, .. } => {
                 self.invoked(device.0, *message, (conversation.0, false));
             }
-            What::Accepted { device, message, seq, .. } => self.outcome(device.0, *message, 1, *seq),
+            What::Accepted { device, message, seq, rung } => {
+                if seq.is_none()
+                    && *rung >= Rung::Accepted
+                    && let Some(&(conversation, _)) = self.pending.get(message)
+                {
+                    self.unplaced.entry(conversation).or_default().insert(*message);
+                }
+                self.outcome(device.0, *message, 1, *seq);
+            }
             What::Rejected { device, message, .. } => self.outcome(device.0, *message, 2, None),
             What::Unknown { device, message, .. } => self.outcome(device.0, *message, 3, None),
-            What::Delivered { device, conversation, seq, .. } => {
+            What::Delivered { device, conversation, message, seq, .. } => {
                 self.delivered += 1;
+                if seq.is_none() {
+                    self.device(device.0).unplaced.extend(*message);
+                }
                 self.reached(device.0, conversation.0, *seq);
             }
             What::MembersChanged { device, conversation, seq, added, removed } => {

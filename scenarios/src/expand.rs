@@ -71,6 +71,7 @@ impl Scenario {
                 chaos_ns: self.workload.duration.0,
                 drain_ns_max: self.phases.drain.0,
                 give_up_ns: self.phases.give_up.map(|time| time.0),
+                reconnects_max: 0,
             },
             expect: self.expect_plan(),
             defects: Vec::new(),

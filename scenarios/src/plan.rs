@@ -6,6 +6,10 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+mod phases;
+
+pub use phases::Phases;
+
 /// Everything that a world needs to carry a run out.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Plan {
@@ -419,19 +423,6 @@ pub enum ClientVerb {
         /// Per delivery.
         consume_ns: u64,
     },
-}
-
-/// Limits of the phases.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub struct Phases {
-    /// Set-up must be done within this.
-    pub setup_ns_max: u64,
-    /// Workload and faults last this long.
-    pub chaos_ns: u64,
-    /// Everything owed must arrive within this after the heal.
-    pub drain_ns_max: u64,
-    /// A send that is not answered for this long (counted from its intended time) ends as unknown. `None` = at the end of the drain.
-    pub give_up_ns: Option<u64>,
 }
 
 /// What is demanded.

@@ -279,8 +279,11 @@ pub struct TargetEntry {
 }
 
 /// Every target that comes with the tool, by name.
-pub const TARGETS: &[TargetEntry] =
-    &[TargetEntry { name: "reference", text: include_str!("../targets/reference.toml") }];
+pub const TARGETS: &[TargetEntry] = &[
+    TargetEntry { name: "mosquitto", text: include_str!("../targets/mosquitto.toml") },
+    TargetEntry { name: "mqtt", text: include_str!("../targets/mqtt.toml") },
+    TargetEntry { name: "reference", text: include_str!("../targets/reference.toml") },
+];
 
 /// The JSON Schema of target files, for editors.
 pub fn target_schema() -> Value {

@@ -3,6 +3,7 @@
 //! An adapter is sans-IO: it is handed time, bytes and wishes, and answers with effects. It never
 //! judges and never hides: whatever the protocol tells the device is an event of the history.
 
+pub mod mqtt;
 pub mod protocol;
 pub mod reference;
 

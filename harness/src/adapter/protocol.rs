@@ -33,14 +33,17 @@ pub struct Protocol {
 }
 
 /// Every protocol that this tool speaks.
-pub const PROTOCOLS: &[Protocol] = &[Protocol {
-    name: "avouch",
-    about: "the reference protocol, over WebSocket",
-    configure: |options| {
-        no_options(options)?;
-        Ok(Arc::new(Reference))
+pub const PROTOCOLS: &[Protocol] = &[
+    Protocol {
+        name: "avouch",
+        about: "the reference protocol, over WebSocket",
+        configure: |options| {
+            no_options(options)?;
+            Ok(Arc::new(Reference))
+        },
     },
-}];
+    super::mqtt::PROTOCOL,
+];
 
 /// The protocol of a name.
 pub fn find(name: &str) -> Option<&'static Protocol> {

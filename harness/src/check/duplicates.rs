@@ -5,7 +5,8 @@
 //!   second `Delivered(d, m)` occurs only where the protocol allows redelivery, is marked where it has a mark, and only
 //!   while the server cannot have known of d's `Acknowledged(m)`. An ack is known to be processed when a send that d
 //!   invoked after it was answered in the same session; without that proof, or across a restart of a node, a marked copy
-//!   is allowed (the ack may have died with the link). `Suppressed` copies never reached the application and do not count.
+//!   is allowed (the ack may have died with the link). Where a retried send may count as a new one (not
+//!   `Options::idempotent`), or a death makes a server forget (`Options::death_forgets`), a copy is allowed too. `Suppressed` copies never reached the application and do not count.
 //! - idempotent-send (Matrix `txnId`; Jepsen kafka: "duplicate"): all events and pages show m at one position; without
 //!   positions, no page shows m twice and no unmarked copy of a retried m reaches a device.
 //! - redelivery-flag-truthful (MQTT-3.3.1-1): a copy is marked, and the first copy of an undisturbed device is not.
@@ -141,7 +142,11 @@ impl Duplicates {
         let (lane, message) = (&index.lanes[reception.lane as usize], index.message(slot));
         let device = &index.devices[lane.device as usize];
         let place = place(index, slot, Some(device));
+        let restarted = index.run.last_death_ns().is_some_and(|death| death >= message.sent_at_ns);
         let why = match index.options.redelivery {
+            _ if restarted && index.options.death_forgets => None,
+            // A send that may be published again as a new message is delivered as one, without a mark.
+            _ if message.is(flag::RETRIED) && !index.options.idempotent => None,
             Redelivery::Never => Some("the client promises to recognise copies"),
             Redelivery::UntilAcknowledged { flagged: true }
                 if !reception.redelivered && !pulled(lane, device) =>
@@ -149,7 +154,6 @@ impl Duplicates {
                 Some("the copy was not marked as redelivered")
             }
             Redelivery::UntilAcknowledged { .. } => {
-                let restarted = index.run.last_death_ns().is_some_and(|death| death >= message.sent_at_ns);
                 let proven = lane.acks.as_ref().is_some_and(|acks| acks.is_proven(message, device.barrier));
                 (proven && !restarted)
                     .then_some("the server had processed the device's acknowledgement of it")

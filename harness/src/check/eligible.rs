@@ -75,8 +75,11 @@ impl Index {
         if !self.options.removed_owed && !members.is_member_now(device.user) {
             return false;
         }
-        self.options.catch_up == CatchUp::Log
-            || (!device.sessions.is_empty() && message.sent_at_ns > device.epoch_from_ns())
+        match self.options.catch_up {
+            CatchUp::Log => true,
+            CatchUp::Session => !device.sessions.is_empty() && message.sent_at_ns > device.epoch_from_ns(),
+            CatchUp::Subscription => device.subscribed_from_ns.is_some_and(|from| message.sent_at_ns > from),
+        }
     }
     /// Every device of everybody who ever belonged to a conversation.
     pub(crate) fn recipients(&self, conversation: u32) -> impl Iterator<Item = u32> {

@@ -12,14 +12,15 @@
 //! - durable-ack, when a process died after the ack (rung ≥ 3) and no device ever saw m after that; durable-ack-power,
 //!   when power was lost.
 //!
-//! An ack of rung 2 ("accepted") promises nothing across the death of a process: such a loss is not counted.
+//! An ack below `Options::durable_rung` (by default one of rung 2, "accepted") promises nothing across the death of a process: such
+//! a loss is not counted.
 //!
 //! Not seen: what a device began anew missed of what it had before; loss of a message whose ack was lost too.
 //! Memory: nothing per message; for server-kept cursors 4 bytes per delivery that is not acknowledged.
 
 use std::fmt::Write as _;
 
-use avouch_reports::history::{Event, Message, Rung, SessionKind, What};
+use avouch_reports::history::{Event, Message, SessionKind, What};
 
 use super::eligible::Standing;
 use super::findings::{Findings, Outcome, Place, Ruling};
@@ -129,7 +130,7 @@ impl Scan {
     fn missing(&mut self, index: &Index, conversation: &ConversationState, device: &DeviceState, slot: u32) {
         let message = index.message(slot);
         let death = index.run.deaths.iter().find(|(at_ns, ..)| *at_ns >= message.acked_at_ns);
-        if death.is_some() && message.rung < Rung::Stored {
+        if death.is_some() && message.rung < index.options.durable_rung {
             self.unpromised += 1;
             return;
         }

@@ -1,6 +1,8 @@
 //! What a target states about itself, where protocols differ. The defaults excuse; a target that
 //! promises more is judged by more ([`Options::reference`]).
 
+use avouch_reports::history::Rung;
+
 /// What a device is owed when it comes back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CatchUp {
@@ -8,6 +10,9 @@ pub enum CatchUp {
     Log,
     /// Only what was sent since its current session state began: the server keeps a queue per session (write-diffusion).
     Session,
+    /// Everything that was sent since its first session: the server promises to keep what it has of the device, so what
+    /// it says when a session began anew takes nothing from what it owes.
+    Subscription,
 }
 
 /// How often one message may reach the application of one device.
@@ -76,6 +81,12 @@ pub struct Options {
     pub settle_ns: u64,
     /// Everything owed must have arrived this long after the heal. `None` = no promise.
     pub recovers_within_ns: Option<u64>,
+    /// The least rung at which an ack is held against the death of a process; below it, what is gone with a process was not
+    /// promised. A target whose documents promise nothing of the kind is judged all the same, and not punished.
+    pub durable_rung: Rung,
+    /// What a server knew of deliveries may be gone when its process dies: nothing that comes twice across a death is a
+    /// duplicate.
+    pub death_forgets: bool,
     /// Ids of the faults in the plan: each must have taken effect, or have been skipped with a reason.
     pub planned_faults: Vec<u32>,
 }
@@ -99,6 +110,8 @@ impl Default for Options {
             stall_ns: 30_000_000_000,
             settle_ns: 2_000_000_000,
             recovers_within_ns: None,
+            durable_rung: Rung::Stored,
+            death_forgets: false,
             planned_faults: Vec::new(),
         }
     }

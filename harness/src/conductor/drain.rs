@@ -11,6 +11,12 @@ use crate::world::World;
 
 /// Nothing must have moved for this long before a drain counts as over. Nanoseconds.
 const SETTLED_NS: u64 = 300_000_000;
+/// Between leaving and coming back, and before it is asked how everybody is. Nanoseconds.
+const AGAIN_NS: u64 = 50_000_000;
+/// Rounds of coming back in which what is missing counts as late.
+const LATE_ROUNDS: u32 = 3;
+/// How long is waited between them. Nanoseconds.
+const LATE_NS: u64 = 1_000_000_000;
 /// Pages of history are read by at most this many devices per conversation at the end.
 const READERS_PER_CONVERSATION_MAX: usize = 4;
 /// Final reads in all.
@@ -21,11 +27,43 @@ const FINAL_READS_NS_MAX: u64 = 20_000_000_000;
 /// Waits until every device has caught up and nothing moves any more, or the limit: counted from the heal; where some
 /// are never healed, from the last progress, because how long the server is busy with them is not in the plan.
 pub(super) async fn drain<W: World + 'static>(stage: &Stage<W>) {
-    let limit_ns = stage.now_ns() + stage.plan.phases.drain_ns_max;
+    let mut missing = settled(stage, stage.plan.phases.drain_ns_max).await;
+    for round in 0..stage.plan.phases.reconnects_max {
+        if stage.is_over() {
+            break;
+        }
+        let before = stage.recorder.progress().delivered;
+        everybody_connects_again(stage).await;
+        missing = settled(stage, stage.plan.phases.drain_ns_max).await;
+        let is_new = stage.recorder.progress().delivered > before;
+        // What is missing may only be late: it gets two more chances.
+        let is_late = stage.recorder.progress().lacks_unplaced() && round + 1 < LATE_ROUNDS;
+        if !is_new && !is_late && missing.is_none() {
+            break;
+        }
+        if is_late {
+            stage.sleep_ns(LATE_NS).await;
+        }
+    }
+    if missing.is_some() {
+        for device in 0..stage.plan.devices.len() as u32 {
+            stage.post(device, Letter::Order(Order::GiveUpAll));
+        }
+        stage.sleep_ns(LOOK_NS).await;
+    }
+    for device in quiet(stage) {
+        stage.record(What::Quiet { device: Device(device) });
+    }
+    stage.record(What::Drained { converged: missing.is_none(), missing: missing.unwrap_or_default() });
+}
+
+/// Waits until nothing is missing and nothing moves, or the limit; what is missing then.
+async fn settled<W: World>(stage: &Stage<W>, limit_ns: u64) -> Option<String> {
+    let limit_ns = stage.now_ns() + limit_ns;
     let mut moved = u64::MAX;
     let mut still_since_ns = stage.now_ns();
     let mut receipts = (u64::MAX, None);
-    let missing = loop {
+    loop {
         let now_ns = stage.now_ns();
         let (moves, events) = {
             let progress = stage.recorder.progress();
@@ -43,7 +81,7 @@ pub(super) async fn drain<W: World + 'static>(stage: &Stage<W>) {
             receipts.1.clone()
         });
         if missing.is_none() && now_ns - still_since_ns >= SETTLED_NS {
-            break None;
+            return None;
         }
         let limit_ns = if stage.plan.abandoned.is_empty() {
             limit_ns
@@ -51,20 +89,20 @@ pub(super) async fn drain<W: World + 'static>(stage: &Stage<W>) {
             still_since_ns + stage.plan.phases.drain_ns_max
         };
         if now_ns >= limit_ns || stage.is_over() {
-            break missing.or_else(|| Some("it was still moving".to_owned()));
-        }
-        stage.sleep_ns(LOOK_NS).await;
-    };
-    if missing.is_some() {
-        for device in 0..stage.plan.devices.len() as u32 {
-            stage.post(device, Letter::Order(Order::GiveUpAll));
+            return missing.or_else(|| Some("it was still moving".to_owned()));
         }
         stage.sleep_ns(LOOK_NS).await;
     }
-    for device in quiet(stage) {
-        stage.record(What::Quiet { device: Device(device) });
+}
+
+/// All devices leave politely and come back, so that a server that sends again only then has to.
+async fn everybody_connects_again<W: World>(stage: &Stage<W>) {
+    for what in [Do::Disconnect, Do::Connect] {
+        for device in (0..stage.plan.devices.len() as u32).filter(|device| stage.is_healed(*device)) {
+            stage.order_do(device, what.clone());
+        }
+        stage.sleep_ns(AGAIN_NS).await;
     }
-    stage.record(What::Drained { converged: missing.is_none(), missing: missing.unwrap_or_default() });
 }
 
 /// What is still owed, in words; `None` = nothing that anybody knows of.

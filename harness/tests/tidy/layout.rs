@@ -12,7 +12,7 @@ const TEST_LINES_MAX: usize = 1_000;
 
 /// Files that are longer, and how long they may be: the numbers only go down, and a new line here needs its reason.
 const LONG_FILES: &[(&str, usize)] = &[
-    ("scenarios/src/plan.rs", 457), // The whole vocabulary at one place: types and their meaning, no code.
+    ("scenarios/src/plan.rs", 448), // The whole vocabulary at one place: types and their meaning, no code.
     ("reports/src/history/event.rs", 408), // The same for histories.
 ];
 

@@ -42,6 +42,9 @@ impl Index {
                 state.epoch += 1;
             }
         }
+        if fresh.is_some() || state.subscribed_from_ns.is_none() {
+            state.subscribed_from_ns = Some(at_ns);
+        }
         state.session_clock = state.clock;
         state.sessions.push(Session { from_ns: at_ns, kind, until_ns: NEVER });
         Seen::Began { device: index }

@@ -109,6 +109,8 @@ pub(crate) struct DeviceState {
     /// How often it began anew (the server kept nothing, or it was reinstalled).
     pub(crate) epoch: u32,
     pub(crate) sessions: Vec<Session>,
+    /// When its first session began, or the first since it was reinstalled.
+    pub(crate) subscribed_from_ns: Option<u64>,
     /// It lost its local state, and has had no session since.
     pub(crate) fresh: Option<Fresh>,
     /// Its own count of sends and acks.
@@ -137,6 +139,7 @@ impl DeviceState {
             declared,
             epoch: 0,
             sessions: Vec::new(),
+            subscribed_from_ns: None,
             fresh: None,
             clock: 0,
             barrier: 0,

@@ -158,6 +158,7 @@ fn plan(faults: Vec<PlannedFault>) -> Plan {
             chaos_ns: 10 * SECOND_NS,
             drain_ns_max: 10 * SECOND_NS,
             give_up_ns: None,
+            reconnects_max: 0,
         },
         expect: Expect::default(),
         defects: Vec::new(),

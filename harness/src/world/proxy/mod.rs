@@ -14,6 +14,7 @@
 //! ([`RECEIVE_BUFFER_BYTES`]) is all that a sender can still fill.
 
 mod line;
+mod mqtt;
 mod pump;
 mod splitter;
 #[cfg(test)]
@@ -31,6 +32,7 @@ use tokio::task::JoinSet;
 
 use crate::link::{Link, Settings};
 pub use line::{Clock, Happened, Line, Sink};
+pub use mqtt::{MQTT_FRAMING, MQTT_PACKET_BYTES_MAX};
 pub use pump::{CLOSE_LINGER, OUTBOX_BYTES_MAX, carry, pump};
 pub use splitter::{Classify, Framing, Raw, Splitter};
 pub use transport::Transport;

@@ -1,0 +1,124 @@
+//! What the rest of the tool has to know of MQTT.
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use avouch_scenarios::keyed::{Purpose, draw};
+use avouch_scenarios::plan::Plan;
+
+use super::codec::{KINDS, Qos};
+use super::{Identity, Mqtt, Settings, is_acknowledged};
+use crate::adapter::Adapter;
+use crate::adapter::protocol::{Dialect, Features, Party, Protocol, Step};
+use crate::check::{CatchUp, Fifo, Options, Redelivery};
+use crate::client::Carrier;
+use crate::conductor::Installer;
+use crate::link::Way;
+use crate::payload;
+use crate::world::proxy::{Framing, MQTT_FRAMING};
+
+/// Connections in the drain, at most, until they bring nothing new.
+const RECONNECTS_MAX: u32 = 8;
+const CLIENT: Purpose = Purpose::named("mqtt-client");
+
+/// MQTT's entry in the registry.
+pub const PROTOCOL: Protocol = Protocol {
+    name: "mqtt",
+    about: "MQTT 3.1.1 and 5.0 over TCP",
+    configure: |options| Ok(Arc::new(Spoken(Settings::read(options)?))),
+};
+
+/// MQTT as it is spoken in one mode.
+#[derive(Clone, Debug)]
+pub struct Spoken(Settings);
+
+impl Dialect for Spoken {
+    fn words(&self) -> String {
+        self.0.words()
+    }
+
+    fn carrier(&self) -> Carrier {
+        Carrier::Bytes
+    }
+
+    fn framing(&self) -> Framing {
+        MQTT_FRAMING
+    }
+
+    fn survives_frame_faults(&self) -> bool {
+        false
+    }
+
+    fn frame_kinds(&self) -> Vec<&'static str> {
+        KINDS.to_vec()
+    }
+
+    fn steps(&self) -> Vec<Step> {
+        use Way::{Down, Up};
+        let kinds: &[(&str, Way)] = match self.0.qos {
+            Qos::Zero => &[("PUBLISH", Up)],
+            Qos::One => &[("PUBLISH", Up), ("PUBACK", Down)],
+            Qos::Two => &[("PUBLISH", Up), ("PUBREC", Down), ("PUBREL", Up), ("PUBCOMP", Down)],
+        };
+        let sender = kinds.iter().map(|(kind, way)| Step { party: Party::Sender, way: *way, kind });
+        // The server is to a recipient what the sender is to it.
+        let recipient =
+            kinds.iter().map(|(kind, way)| Step { party: Party::Recipient, way: way.opposite(), kind });
+        sender.chain(recipient).collect()
+    }
+
+    fn features(&self) -> Features {
+        Features { membership: false, history: false, read_marks: false, sessions: self.0.is_persistent }
+    }
+
+    fn check_options(&self, plan: &Plan) -> Options {
+        let is_kept = self.0.is_persistent && is_acknowledged(self.0.qos);
+        Options {
+            catch_up: if self.0.is_persistent { CatchUp::Subscription } else { CatchUp::Session },
+            redelivery: match self.0.qos {
+                Qos::One => Redelivery::UntilAcknowledged { flagged: true },
+                Qos::Zero | Qos::Two => Redelivery::Never,
+            },
+            // MQTT 4.6: in the order in which they were received from one client.
+            fifo: Fifo::Invoked,
+            idempotent: self.0.qos == Qos::Two,
+            own_echo: true,
+            client_keeps_cursor: !is_kept,
+            durable_rung: avouch_reports::history::Rung::Accepted,
+            death_forgets: true,
+            recovers_within_ns: plan.expect.recovers_within_ns,
+            planned_faults: plan.faults.iter().map(|fault| fault.id).collect(),
+            ..Options::default()
+        }
+    }
+
+    fn prepare(&self, plan: &mut Plan) {
+        plan.phases.reconnects_max = RECONNECTS_MAX;
+    }
+
+    fn installer(&self, plan: Rc<Plan>) -> Installer {
+        let settings = self.0.clone();
+        Rc::new(move |device| {
+            let (plan, settings) = (plan.clone(), settings.clone());
+            Box::new(move |installation| -> Box<dyn Adapter> {
+                Box::new(Mqtt::new(settings.clone(), identity(&plan, device, installation)))
+            })
+        })
+    }
+}
+
+/// Client ids and topics carry the run's salt, so that no other run's sessions and messages are met on a server that both use.
+fn identity(plan: &Plan, device: u32, installation: u32) -> Identity {
+    let salt = payload::salt(plan.seed);
+    let user = plan.devices[device as usize].user;
+    let conversations = plan.conversations.iter().enumerate();
+    let subscribed = conversations.filter(|(_, it)| it.members.contains(&user));
+    Identity {
+        device,
+        client_id: format!("avouch-{salt:08x}-d{device}-{installation}"),
+        salt,
+        seed: draw(plan.seed, CLIENT, &[u64::from(device), u64::from(installation)]),
+        topics: (0..plan.conversations.len()).map(|number| format!("avouch/{salt:08x}/c{number}")).collect(),
+        subscribed: subscribed.map(|(number, _)| number as u32).collect(),
+    }
+}
