@@ -188,15 +188,19 @@ impl<C: Connector> Shell<C> {
         self.outgoing.clear();
     }
 
+    /// The device was seen elsewhere: its connection stays open, and it makes a new one. What is still being made is that
+    /// one.
     fn take_over(&mut self, now_ns: u64) {
-        if let Wire::Up(socket) = std::mem::replace(&mut self.wire, Wire::Down) {
-            self.outgoing.clear();
-            self.abandoned.push_back(*socket);
-            if self.abandoned.len() > ABANDONED_MAX {
-                self.abandoned.pop_front();
-            }
-            self.device.disconnected(now_ns);
+        let socket = match std::mem::replace(&mut self.wire, Wire::Down) {
+            Wire::Up(socket) => socket,
+            other => return self.wire = other,
+        };
+        self.outgoing.clear();
+        self.abandoned.push_back(*socket);
+        if self.abandoned.len() > ABANDONED_MAX {
+            self.abandoned.pop_front();
         }
+        self.device.disconnected(now_ns);
     }
 
     async fn next_event(&mut self, now_ns: u64, mut timer: Pin<&mut Sleep>) -> Event {

@@ -250,6 +250,23 @@ fn a_takeover_leaves_the_old_connection_open_and_counts_its_end_by_the_server() 
 }
 
 #[test]
+fn a_takeover_while_the_connection_is_being_made_changes_nothing() {
+    play(|| async {
+        let mut scene = Scene::start(true);
+        scene.say([Effect::Connect]);
+        let far_end = scene.far_ends.recv().await.expect("the shell dials");
+        scene.handle.post(Letter::TakeOver);
+        tokio::task::yield_now().await;
+        let _served = accept_async(far_end).await.expect("the shell shakes hands");
+        assert_eq!(
+            scene.hears().await,
+            "connected",
+            "else the device would wait for its own patience to end"
+        );
+    });
+}
+
+#[test]
 fn a_shell_without_a_conductor_ends() {
     play(|| async {
         let mut scene = Scene::start(true);
