@@ -159,8 +159,14 @@ impl Client {
     fn set_heartbeat(&mut self) {
         self.clear_timer(Timer::Heartbeat);
         let silent = after_ms(self.heard, self.silent_ms);
-        let speak = after_ms(self.spoke, self.heartbeat_ms);
-        self.timers.insert((silent.min(speak), Timer::Heartbeat));
+        self.timers.insert((silent.min(self.pings_at()), Timer::Heartbeat));
+    }
+
+    /// A heartbeat without a word from here, so that the server knows of us; or without one from there: who only
+    /// repeats what is not answered asks for nothing that a living server has to answer.
+    fn pings_at(&self) -> Time {
+        let asked = self.heard.max(self.pinged);
+        after_ms(self.spoke.min(asked), self.heartbeat_ms)
     }
 
     pub(super) fn on_timeout(&mut self) {
@@ -192,7 +198,8 @@ impl Client {
             self.stats.silent += 1;
             return self.end("silent", true);
         }
-        if self.now >= after_ms(self.spoke, self.heartbeat_ms) {
+        if self.now >= self.pings_at() {
+            self.pinged = self.now;
             let Time(nonce) = self.now;
             self.transmit(&Frame::Ping { nonce });
         }

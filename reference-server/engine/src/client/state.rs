@@ -33,6 +33,7 @@ pub struct Client {
     pub(super) silent_ms: u64,
     pub(super) heard: Time,
     pub(super) spoke: Time,
+    pub(super) pinged: Time,
     /// Unanswered operations.
     pub(super) operations: BTreeMap<MessageId, Operation>,
     /// Those that were transmitted, by the order of their first transmission.
@@ -195,6 +196,7 @@ impl Client {
             silent_ms: 15_000,
             heard: Time(0),
             spoke: Time(0),
+            pinged: Time(0),
             operations: BTreeMap::new(),
             started: BTreeMap::new(),
             waiting: BTreeSet::new(),

@@ -1,6 +1,7 @@
 //! Login, and the end of a connection (PROTOCOL.md 3).
 
 use avouch_engine::auth;
+use avouch_engine::backoff::Backoff;
 use avouch_engine::client::{Command, Input, Observation};
 use avouch_engine::codec::{ErrorCode, Frame, GoodbyeCode, Head, Hello, VERSION, Welcome};
 use avouch_engine::ids::{ConversationId, MessageId};
@@ -303,6 +304,25 @@ fn a_client_pings_and_answers_probes() {
     assert_eq!(pings, [300, 600, 900]);
     rig.hear(&Frame::Probe { nonce: 9 });
     assert_eq!(rig.said(), [Frame::Alive { nonce: 9 }]);
+}
+
+/// AV-3-7: a client that says much and hears nothing asks whether anybody is there (regression: it said so much that it never
+/// pinged, and gave up a server that was alive and only slow to answer).
+#[test]
+fn a_client_that_is_not_answered_pings() {
+    let mut rig = ClientRig::with(|config| config.retry = Backoff { first_ms: 100, cap_ms: 200 });
+    rig.input(Input::Connected);
+    let Some(Frame::Hello(hello)) = rig.said().pop() else { panic!("no hello") };
+    let beat =
+        Welcome { installation: hello.installation, resumed: false, heartbeat_ms: 1_000, silent_ms: 5_000 };
+    rig.hear(&Frame::Welcome(beat));
+    rig.send(1);
+    let pings = rig.times(2_500, |frame| matches!(frame, Frame::Ping { .. }));
+    assert_eq!(pings, [1_000, 2_000]);
+    rig.hear(&Frame::Pong { nonce: 0 });
+    let pings = rig.times(1_400, |frame| matches!(frame, Frame::Ping { .. }));
+    assert_eq!(pings, [1_000]);
+    assert_eq!(rig.client.stats().silent, 0);
 }
 
 /// AV-3-8: a peer that says nothing is dead to the server, and one that says anything is not.
