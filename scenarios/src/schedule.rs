@@ -73,6 +73,7 @@ pub fn schedule_on(seed: u64, base: &Scenario) -> Schedule {
     let mut scenario = base.clone();
     scenario.seed = Some(seed);
     scenario.expect.latency.clear();
+    budget::widen(&mut scenario);
     finish(dice, &swarm, scenario)
 }
 

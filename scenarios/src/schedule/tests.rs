@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use super::{Feature, MOMENT_FRAMES, moments, schedule, schedule_on, seed_of};
 use crate::parse_scenario;
+use crate::units::Time;
 
 #[test]
 fn every_schedule_is_a_scenario_that_the_parser_accepts() {
@@ -116,4 +117,17 @@ fn what_may_take_long_may_take_long() {
         }
     }
     assert!(slow > 10, "{slow}");
+}
+
+/// Who promised a second for faults of their own promised nothing for a half-open connection.
+#[test]
+fn a_promise_of_a_base_is_widened_and_none_is_added() {
+    let text = "about = \"x\"\n[workload]\nrate = \"20/s\"\nduration = \"2s\"\n";
+    let drawn_on =
+        |more: &str| schedule_on(1, &parse_scenario("x", &format!("{text}{more}")).unwrap()).scenario;
+    let wide = drawn_on("[expect]\nrecovers_within = \"1s\"\n[phases]\ndrain = \"2s\"\n");
+    assert_eq!((wide.expect.recovers_within, wide.phases.drain), (Some(Time::s(45)), Time::s(60)));
+    let wider = drawn_on("[expect]\nrecovers_within = \"90s\"\n[phases]\ndrain = \"100s\"\n");
+    assert_eq!((wider.expect.recovers_within, wider.phases.drain), (Some(Time::s(90)), Time::s(105)));
+    assert_eq!(drawn_on("").expect.recovers_within, None);
 }
