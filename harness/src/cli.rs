@@ -2,6 +2,7 @@
 
 mod carry_out;
 mod check;
+mod compare;
 mod explore;
 pub mod list;
 pub mod output;
@@ -43,6 +44,8 @@ enum Command {
     Check(check::Args),
     /// Render a stored run again.
     Report(report::Args),
+    /// Compare the verdicts of the same scenarios in two folders, guarantee by guarantee.
+    Compare(compare::Args),
     /// Show what there is: guarantees, faults, profiles, planted defects, exit codes.
     List(list::Args),
     /// Print a JSON Schema: of scenario files (for editors) or of results.
@@ -166,6 +169,7 @@ pub fn main() -> ExitCode {
         Command::Explore(args) => explore::explore(&args, output),
         Command::Check(args) => check::check(&args, output),
         Command::Report(args) => report::report(&args, output),
+        Command::Compare(args) => compare::compare(&args, output),
         Command::List(args) => list::list(&args, output),
         Command::Schema(args) => schema::schema(&args, output),
         Command::Serve(args) => serve::serve(*args, output),

@@ -36,7 +36,9 @@ pub struct Options {
     pub keep_going: bool,
     /// Threads.
     pub jobs: usize,
-    /// Planted defects.
+    /// Processor time that all runs together may take, about. Nanoseconds; `None` = any.
+    pub cpu_ns_max: Option<u64>,
+    /// Planted defects. What is found then is found with them and not without them.
     pub defects: Vec<String>,
     /// Workloads whose faults are drawn anew; run `i` takes the `i`-th, around. Empty = everything is drawn.
     pub bases: Vec<Scenario>,
@@ -115,6 +117,8 @@ struct Shared {
     folded: Folded,
     /// The lowest run that showed something.
     lowest: Option<u64>,
+    /// Of all runs that are done. Nanoseconds.
+    cpu_ns: u64,
     kinds: BTreeSet<Signature>,
 }
 
@@ -130,14 +134,16 @@ fn work(options: &Options, stop: Stop<'_>, shared: &Mutex<Shared>, tell: &(dyn F
         let run = {
             let mut shared = shared.lock().expect("no holder of this lock can panic");
             let end = shared.lowest.filter(|_| !options.keep_going).unwrap_or(options.runs);
-            if shared.next >= end.min(options.runs) {
+            let is_spent = options.cpu_ns_max.is_some_and(|most| shared.cpu_ns >= most);
+            if is_spent || shared.next >= end.min(options.runs) {
                 return;
             }
             shared.next += 1;
             shared.next - 1
         };
-        let trial = on_fresh_thread(|| trial::try_scenario(&scenario_of(options, run), &options.defects));
+        let trial = trial::try_against_healthy(&scenario_of(options, run), &options.defects);
         let mut shared = shared.lock().expect("no holder of this lock can panic");
+        shared.cpu_ns += trial.cpu_ns;
         if !trial.broken.is_empty() {
             shared.lowest = Some(shared.lowest.map_or(run, |lowest| lowest.min(run)));
             let kinds: Vec<Signature> = trial.broken.iter().map(|broken| broken.signature.clone()).collect();

@@ -3,6 +3,7 @@
 //! Data flows one way: [`history`] (events as they happened) → checkers (elsewhere) → [`verdict`] → [`run`] (the record)
 //! → [`render`]. [`latency`] and [`run::RunFacts`] consume the same events on the side. No runtime, no clock.
 
+pub mod agreement;
 pub mod escape;
 pub mod history;
 pub mod latency;

@@ -175,6 +175,8 @@ pub struct Scoreboard {
     pub seeds: u64,
     /// Schedules that each seed had at most.
     pub runs_max: u64,
+    /// Processor time that each seed had, about. Seconds; `None` = any.
+    pub cpu_s_max: Option<f64>,
     /// One line per defect, in the registry's order.
     pub lines: Vec<ScoreLine>,
     /// Somebody ended it before its end.
@@ -187,8 +189,10 @@ pub struct Scoreboard {
 pub struct ScoreLine {
     /// Its name.
     pub defect: String,
-    /// The guarantee that it is registered to break.
+    /// The guarantee that it is registered to break; `latency` stands for the gates.
     pub breaks: String,
+    /// The world in which it was looked for.
+    pub world: String,
     /// With how many of the seeds it was found.
     pub found: u64,
     /// Which guarantees gave it away, with how many seeds each.
@@ -201,14 +205,12 @@ pub struct ScoreLine {
     pub before: Option<Size>,
     /// The same, shrunk.
     pub after: Option<Size>,
-    /// Why it was not tried; empty = it was.
-    pub skipped: String,
 }
 
 impl Scoreboard {
-    /// Defects that were tried and that at least one seed did not find.
+    /// Defects that at least one seed did not find.
     pub fn missed(&self) -> impl Iterator<Item = &ScoreLine> {
-        self.lines.iter().filter(|line| line.skipped.is_empty() && line.found < self.seeds)
+        self.lines.iter().filter(|line| line.found < self.seeds)
     }
 }
 

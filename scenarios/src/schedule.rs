@@ -16,15 +16,19 @@ mod crowd;
 mod dice;
 mod mischief;
 mod moments;
+mod placing;
 mod swarm;
+mod swizzle;
 #[cfg(test)]
 mod tests;
+mod traffic;
 
 use crate::Scenario;
 use crate::fault::FaultEntry;
-use crate::units::Time;
+use crate::units::{Parties, Party, Time};
 use dice::Dice;
 use swarm::Swarm;
+use traffic::Traffic;
 
 pub use moments::MOMENT_FRAMES;
 pub use swarm::Feature;
@@ -87,7 +91,7 @@ fn finish(dice: Dice, swarm: &Swarm, mut scenario: Scenario) -> Schedule {
     let workload = &scenario.workload;
     let crowd =
         Crowd { users: workload.users_total(), devices: workload.devices, duration: workload.duration };
-    scenario.fault = mischief::faults(dice, swarm, crowd);
+    scenario.fault = mischief::faults(dice, swarm, crowd, &Traffic::of(&scenario, crowd));
     let options = options(swarm, &scenario);
     Schedule { scenario, options }
 }
@@ -115,6 +119,19 @@ fn options(swarm: &Swarm, scenario: &Scenario) -> Vec<(&'static str, String)> {
         ("fault kinds on", list(swarm.kinds().to_vec())),
         ("faults", list(scenario.fault.iter().map(kinds).collect())),
     ]
+}
+
+/// The devices of a selection.
+fn devices_of(crowd: Crowd, parties: &Parties) -> Vec<u64> {
+    let is_meant = |device: &u64| {
+        let (user, own) = device_name(crowd.devices, *device);
+        parties.0.iter().any(|party| match party {
+            Party::Device(named, number) => (*named, *number) == (user, own),
+            Party::User(named) => *named == user,
+            _ => true,
+        })
+    };
+    (0..crowd.devices_total()).filter(is_meant).collect()
 }
 
 /// Device names as scenario files have them.

@@ -23,6 +23,8 @@ use crate::sweep::{self, Find, Options, Progress, Swept, scenario_of, scoreboard
 const STATES_DEMANDED_FROM: u64 = 2_000;
 /// Seeds of the scoreboard.
 const SCOREBOARD_SEEDS: u64 = 10;
+/// Processor time of each defect and seed of the scoreboard.
+const SCOREBOARD_CPU_TIME: Duration = Duration::from_secs(60);
 /// Shrinking one find takes no longer.
 const SHRINK_TIME: Duration = Duration::from_secs(120);
 /// Between two lines of progress.
@@ -62,6 +64,9 @@ pub(super) struct Args {
     /// Seeds per defect of the scoreboard
     #[arg(long, default_value_t = SCOREBOARD_SEEDS, value_parser = clap::value_parser!(u64).range(1..=1_000))]
     seeds: u64,
+    /// Processor time that each defect and seed of the scoreboard may take, or the sweep: "60s" [default: scoreboard 60s]
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    cpu_time: Option<Duration>,
     /// Candidates that shrinking one find may cost
     #[arg(long, default_value_t = SHRINK_RUNS)]
     shrink_runs: u64,
@@ -95,6 +100,10 @@ pub(super) fn explore(args: &Args, output: Output) -> Exit {
         seed: args.seed,
         runs: args.runs,
         keep_going: args.keep_going,
+        cpu_ns_max: args
+            .cpu_time
+            .or(is_board.then_some(SCOREBOARD_CPU_TIME))
+            .map(|time| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)),
         jobs: args.jobs.unwrap_or_else(|| thread::available_parallelism().map_or(1, usize::from)),
         defects: args.defects.iter().filter(|name| *name != ALL).cloned().collect(),
         bases: bases.into_iter().map(|(_, scenario)| scenario).collect(),
@@ -240,7 +249,7 @@ fn score(args: &Args, options: &Options, stop: &'static AtomicBool, output: Outp
     let budget = Budget { runs: args.shrink_runs, stop: &is_enough };
     let tell =
         |name: &str, index: usize, all: usize| output.progress(format!("[{}/{all}] {name}", index + 1));
-    let board = scoreboard::score(options, args.seeds, budget, &tell);
+    let board = scoreboard::score(options, args.seeds, budget, &args.out, &tell);
     output.clear_progress();
     let mut text = Vec::new();
     write_scoreboard(&board, format(args.format), &mut text).expect("writing to memory does not fail");

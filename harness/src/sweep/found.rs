@@ -71,10 +71,13 @@ pub fn shrunk(
     Ok(shrink(&start, same))
 }
 
-/// Whether a scenario shows that kind of break.
+/// Whether a scenario shows that kind of break: with defects planted, and not without them.
 pub fn shows(scenario: &Scenario, signature: &Signature, defects: &[String]) -> bool {
-    let trial = on_fresh_thread(|| trial::try_scenario(scenario, defects));
-    trial.broken.iter().any(|broken| broken.signature == *signature)
+    let does = |defects: &[String]| {
+        let trial = on_fresh_thread(|| trial::try_scenario(scenario, defects));
+        trial.broken.iter().any(|broken| broken.signature == *signature)
+    };
+    does(defects) && (defects.is_empty() || !does(&[]))
 }
 
 /// Writes the schedule of a find as it was drawn, at once: whatever happens later, it is there.

@@ -12,7 +12,15 @@ use super::{Options, found, sweep, trial};
 use crate::adapter::reference::frame_kinds;
 
 fn options(runs: u64, jobs: usize) -> Options {
-    Options { seed: 11, runs, keep_going: true, jobs, defects: Vec::new(), bases: Vec::new() }
+    Options {
+        seed: 11,
+        runs,
+        keep_going: true,
+        jobs,
+        cpu_ns_max: None,
+        defects: Vec::new(),
+        bases: Vec::new(),
+    }
 }
 
 #[test]

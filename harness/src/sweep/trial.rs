@@ -8,8 +8,9 @@ use avouch_scenarios::Scenario;
 use avouch_scenarios::plan::{Fault, NodeVerb, Plan, PlannedFault};
 use nix::time::{ClockId, clock_gettime};
 
+use super::on_fresh_thread;
 use super::states::{Reached, Watch};
-use crate::conductor::Ended;
+use crate::conductor::{Ended, fault_kind};
 use crate::perform;
 use crate::world::explore::{ExploreOptions, Outcome, explore_run_watched};
 
@@ -71,6 +72,22 @@ pub fn try_scenario(scenario: &Scenario, defects: &[String]) -> Trial {
     trial
 }
 
+/// The same; with defects planted also without them: a schedule in which the healthy server is accused, too, shows nothing
+/// of a defect.
+pub fn try_against_healthy(scenario: &Scenario, defects: &[String]) -> Trial {
+    let mut trial = on_fresh_thread(|| try_scenario(scenario, defects));
+    if defects.is_empty() || trial.broken.is_empty() {
+        return trial;
+    }
+    let healthy = on_fresh_thread(|| try_scenario(scenario, &[]));
+    trial.cpu_ns += healthy.cpu_ns;
+    if !healthy.broken.is_empty() {
+        trial.broken.clear();
+        trial.doubt = Some("the server is accused without the planted defect, too".to_owned());
+    }
+    trial
+}
+
 /// The plan of a schedule.
 pub fn plan_of(scenario: &Scenario, defects: &[String]) -> Result<Plan, String> {
     let seed = scenario.seed.unwrap_or(1);
@@ -87,13 +104,14 @@ fn spoils_disk(fault: &PlannedFault) -> bool {
 fn try_plan(plan: Plan) -> Trial {
     let watch = Rc::new(RefCell::new(Watch::default()));
     let observer = watch.clone();
+    let plan = Rc::new(plan);
     let outcome = explore_run_watched(
-        &Rc::new(plan),
+        &plan,
         ExploreOptions::default(),
         Box::new(move |event| observer.borrow_mut().observe(event)),
     );
     let reached = watch.borrow().reached();
-    Trial { broken: broken(&outcome), doubt: doubt(&outcome), reached, cpu_ns: 0 }
+    Trial { broken: broken(&outcome), doubt: doubt(&plan, &outcome), reached, cpu_ns: 0 }
 }
 
 fn broken(outcome: &Outcome) -> Vec<Broken> {
@@ -136,7 +154,7 @@ fn panicked(words: &str) -> Broken {
 }
 
 /// Reasons are kinds of reasons: a sweep counts them.
-fn doubt(outcome: &Outcome) -> Option<String> {
+fn doubt(plan: &Plan, outcome: &Outcome) -> Option<String> {
     match &outcome.ended {
         Ended::Whole | Ended::TargetDied(_) => {}
         Ended::NoSetUp(_) => return Some("the set-up did not succeed in time".to_owned()),
@@ -145,7 +163,8 @@ fn doubt(outcome: &Outcome) -> Option<String> {
     if outcome.counts.accepted == 0 {
         return Some("no operation succeeded".to_owned());
     }
-    (!outcome.unfired.is_empty()).then(|| "a planned fault never took effect".to_owned())
+    let unfired = plan.faults.iter().find(|fault| outcome.unfired.contains(&fault.id))?;
+    Some(format!("a planned fault never took effect ({})", fault_kind(&unfired.fault)))
 }
 
 /// Processor time of the calling thread. Nanoseconds; 0 where the system does not say.

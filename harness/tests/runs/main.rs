@@ -1,6 +1,7 @@
 //! Whole runs, from a scenario file to a verdict: repeated byte for byte in the simulated world, against real processes
 //! in the live one, and those that must not pass. What the whole catalog comes to is `.ci/run`'s business.
 
+mod agreement;
 mod determinism;
 mod live;
 mod void;
@@ -39,8 +40,13 @@ fn folder(name: &str) -> PathBuf {
 
 /// Carries a plan out in simulation, on a fresh thread.
 fn simulate(plan: Plan, folder: PathBuf) -> Run {
+    perform(plan, World::Sim, folder)
+}
+
+/// Carries a plan out in a world, on a fresh thread.
+fn perform(plan: Plan, world: World, folder: PathBuf) -> Run {
     let subject = Subject::reference();
-    let task = Task { plan, world: World::Sim, folder, repeat: String::new(), subject };
+    let task = Task { plan, world, folder, repeat: String::new(), subject };
     let performed = perform::on_own_thread(task, Interrupt::default());
     assert_eq!(performed.complaint, None);
     performed.run

@@ -199,8 +199,18 @@ fn junit(
     writeln!(out, "  </testsuite>\n</testsuites>")
 }
 
-const BOARD_HEAD: [&str; 8] =
-    ["defect", "found", "by", "runs", "CPU-s", "drawn (c/m/f)", "shrunk (c/m/f)", "registered to break"];
+/// Sizes are clients, messages and faults.
+const BOARD_HEAD: [&str; 9] = [
+    "defect",
+    "found",
+    "world",
+    "by",
+    "runs",
+    "CPU-s",
+    "drawn (c/m/f)",
+    "shrunk (c/m/f)",
+    "registered to break",
+];
 
 fn board_row(board: &Scoreboard, line: &ScoreLine) -> Vec<String> {
     let short = |size: Option<Size>| {
@@ -209,14 +219,11 @@ fn board_row(board: &Scoreboard, line: &ScoreLine) -> Vec<String> {
     let mut by: Vec<_> = line.by.iter().collect();
     by.sort_by_key(|(_, seeds)| std::cmp::Reverse(**seeds));
     let by = by.first().map_or(String::new(), |(guarantee, _)| (*guarantee).clone());
-    let found = match line {
-        line if !line.skipped.is_empty() => "skipped".to_owned(),
-        line => format!("{}/{}", line.found, board.seeds),
-    };
     vec![
         line.defect.clone(),
-        found,
-        if line.skipped.is_empty() { by } else { line.skipped.clone() },
+        format!("{}/{}", line.found, board.seeds),
+        line.world.clone(),
+        by,
         line.runs.map_or(String::new(), grouped),
         line.cpu_s.map_or(String::new(), |cpu_s| format!("{cpu_s:.2}")),
         short(line.before),
@@ -226,8 +233,9 @@ fn board_row(board: &Scoreboard, line: &ScoreLine) -> Vec<String> {
 }
 
 fn board_summary(board: &Scoreboard) -> String {
-    let tried = board.lines.iter().filter(|line| line.skipped.is_empty()).count();
+    let tried = board.lines.len();
     let missed = board.missed().count();
+    let runs_most = board.lines.iter().filter_map(|line| line.runs).max().unwrap_or(0);
     let cpu_s: f64 = board.lines.iter().filter_map(|line| line.cpu_s).sum();
     let median = |of: &dyn Fn(Size) -> u64| {
         let mut sizes: Vec<u64> = board.lines.iter().filter_map(|line| line.after).map(of).collect();
@@ -235,10 +243,11 @@ fn board_summary(board: &Scoreboard) -> String {
         sizes.get(sizes.len() / 2).map_or_else(|| "?".to_owned(), u64::to_string)
     };
     format!(
-        "{} of {tried} defects found with every one of {} seeds; {cpu_s:.1} CPU-s for one seed of each (medians); \
-         shrunk median {} clients, {} messages, {} faults",
+        "{} of {tried} defects found with every one of {} seeds; {cpu_s:.1} CPU-s for one seed of each, {} runs for the \
+         one that takes most (medians); shrunk median {} clients, {} messages, {} faults",
         tried - missed,
         board.seeds,
+        grouped(runs_most),
         median(&|size| size.clients),
         median(&|size| size.messages),
         median(&|size| size.faults),
@@ -249,10 +258,19 @@ fn board_text(board: &Scoreboard, out: &mut dyn Write) -> io::Result<()> {
     let mut rows = vec![BOARD_HEAD.map(str::to_owned).to_vec()];
     rows.extend(board.lines.iter().map(|line| board_row(board, line)));
     let [left, right] = [Side::Left, Side::Right];
-    for line in align(&rows, &[left, right, left, right, right, right, right, left]) {
+    for line in align(&rows, &[left, right, left, left, right, right, right, right, left]) {
         writeln!(out, "{line}")?;
     }
     writeln!(out, "\n{}", board_summary(board))?;
+    for line in board.missed() {
+        let within = board.cpu_s_max.map_or(String::new(), |cpu_s| format!(" or {cpu_s:.0} CPU-s"));
+        let (seeds, runs) = (board.seeds - line.found, grouped(board.runs_max));
+        writeln!(
+            out,
+            "NOT FOUND: {} with {seeds} of {} seeds, within {runs} runs{within}",
+            line.defect, board.seeds
+        )?;
+    }
     if board.interrupted {
         writeln!(out, "interrupted: this is what was found so far")?;
     }
@@ -273,7 +291,7 @@ fn board_junit(board: &Scoreboard, out: &mut dyn Write) -> io::Result<()> {
         .lines
         .iter()
         .map(|line| {
-            let is_missed = line.skipped.is_empty() && line.found < board.seeds;
+            let is_missed = line.found < board.seeds;
             let why = format!("found with {} of {} seeds", line.found, board.seeds);
             (line.defect.clone(), is_missed.then_some(("failure", why)))
         })
@@ -382,16 +400,17 @@ mod tests {
             cpu_s: Some(1.25),
             before: Some(Size { clients: 4, messages: 30, faults: 5 }),
             after: Some(Size { clients: 2, messages: 1, faults: 1 }),
-            skipped: String::new(),
+            world: "explore".into(),
         };
         let missed = ScoreLine { defect: "sweep-disabled".into(), found: 3, ..ScoreLine::default() };
         let board = Scoreboard { seeds: 10, lines: vec![found, missed], ..Scoreboard::default() };
         let text = written(|out| write_scoreboard(&board, SweepFormat::Text, out));
         assert!(
-            text.contains("ack-before-commit  10/10  durable-ack  1,200   1.25         4/30/5"),
+            text.contains("ack-before-commit  10/10  explore  durable-ack  1,200   1.25         4/30/5"),
             "{text}"
         );
         assert!(text.contains("1 of 2 defects found with every one of 10 seeds; 1.2 CPU-s"), "{text}");
+        assert!(text.contains("NOT FOUND: sweep-disabled with 7 of 10 seeds, within 0 runs"), "{text}");
         let text = written(|out| write_scoreboard(&board, SweepFormat::Junit, out));
         assert!(text.contains(r#"tests="2" failures="1""#), "{text}");
         let text = written(|out| write_scoreboard(&board, SweepFormat::Markdown, out));

@@ -1,9 +1,12 @@
 //! What goes wrong, when, and to whom.
 
 use super::dice::Dice;
-use super::moments::{self, FRAMES, MOMENTS, Moment, Side};
+use super::moments::{FRAMES, MOMENTS, Side};
+use super::placing::{Absences, Needs, Place};
 use super::swarm::{Feature, Swarm};
-use super::{Crowd, FAULTS_MAX, device_name};
+use super::swizzle::swizzle;
+use super::traffic::Traffic;
+use super::{Crowd, FAULTS_MAX, device_name, devices_of};
 use crate::fault::{
     ClientVerbEntry, ClockSkew, Cut, Duplicate, FaultEntry, FrameFault, How, LinkDelay, LinkHold, LinkRate,
     NodeDown, NodeHold, Partition, Reorder, Slice, SlowConsumer, SlowSync, Way,
@@ -13,30 +16,47 @@ use crate::units::{ByteRate, DelaySpec, NodeName, Parties, Party, Share, SignedT
 use crate::verbs::FAULT_KINDS;
 
 /// A fault with a duration lasts at least this long: what comes and goes faster hides what only a lasting one shows.
-const LASTS_MS_MIN: u64 = 200;
+pub(super) const LASTS_MS_MIN: u64 = 200;
 /// And at most this long.
 const LASTS_MS_MAX: u64 = 3_200;
+/// Of a kind with so many frames, a share is worth hitting.
+const MANY_FRAMES: usize = 8;
 /// A node is away at least this long, and at most eight times as long.
 const AWAY_MS_MIN: u64 = 100;
 
 /// The faults of a schedule.
-pub(super) fn faults(dice: Dice, swarm: &Swarm, crowd: Crowd) -> Vec<FaultEntry> {
-    let mut faults = Vec::new();
+pub(super) fn faults(dice: Dice, swarm: &Swarm, crowd: Crowd, traffic: &Traffic) -> Vec<FaultEntry> {
+    let mut absences = Absences::new(crowd.devices_total());
+    let swizzled = if swarm.has(Feature::Swizzle) { swizzle(dice, swarm, crowd) } else { Vec::new() };
+    for (entry, device) in &swizzled {
+        absences.note(entry, &[*device]);
+    }
+    let kinds: Vec<_> = (0..dice.of("explore-faults", &[]).between(0, FAULTS_MAX))
+        .map(|index| (index, kind(dice, swarm, index)))
+        .collect();
+    let mut drawn: Vec<(u64, FaultEntry)> = Vec::new();
     let mut downs = 0;
-    for index in 0..dice.of("explore-faults", &[]).between(0, FAULTS_MAX) {
-        let kind = kind(dice, swarm, index);
-        let fault = Fault { dice, index, crowd, swarm };
+    // Nodes first: when one is away, everybody is.
+    let (nodes, others): (Vec<_>, Vec<_>) = kinds.into_iter().partition(|(_, kind)| on(kind) == "node");
+    for (index, kind) in nodes.into_iter().chain(others) {
         // Nodes go down at different times: each has its part of the run.
         let part = matches!(kind, "kill" | "restart" | "power_loss").then(|| {
             downs += 1;
             downs - 1
         });
-        faults.extend(fault.draw(kind, part));
+        let placed = Fault { dice, index, crowd, swarm, traffic, absences: &absences }.draw(kind, part);
+        for (entry, devices) in placed {
+            absences.note(&entry, &devices);
+            drawn.push((index, entry));
+        }
     }
-    if swarm.has(Feature::Swizzle) {
-        faults.extend(swizzle(dice, swarm, crowd));
-    }
-    faults
+    drawn.sort_by_key(|(index, _)| *index);
+    drawn.into_iter().map(|(_, entry)| entry).chain(swizzled.into_iter().map(|(entry, _)| entry)).collect()
+}
+
+/// What a kind of fault is done to.
+fn on(kind: &str) -> &'static str {
+    FAULT_KINDS.iter().find(|known| known.name == kind).map_or("link", |known| known.on)
 }
 
 /// The kind of the n-th fault: the one of the highest rank among those that are on, so that switching one off moves only
@@ -55,6 +75,8 @@ struct Fault<'a> {
     index: u64,
     crowd: Crowd,
     swarm: &'a Swarm,
+    traffic: &'a Traffic,
+    absences: &'a Absences,
 }
 
 /// What a fault is placed by.
@@ -70,53 +92,85 @@ impl Fault<'_> {
         self.dice.of(name, &[self.index])
     }
 
-    /// The entry, and what has to happen first.
-    fn draw(self, kind: &'static str, down: Option<u64>) -> Vec<FaultEntry> {
-        let on = FAULT_KINDS.iter().find(|known| known.name == kind).map_or("link", |known| known.on);
-        let device = self.of("explore-fault-who").below(self.crowd.devices_total());
-        let is_around = self.swarm.has(Feature::RareMoments) && self.of("explore-fault-around").percent(60);
-        let moment = self.of("explore-fault-moment").pick(&MOMENTS);
-        let can_wait = !matches!(kind, "slow_sync" | "clock_skew" | "rate" | "slice" | "partition");
-        let is_frame_verb = matches!(kind, "delay" | "drop" | "duplicate" | "reorder" | "corrupt");
-        let waits = is_around && can_wait && !is_frame_verb;
-        let mut entry = match on {
-            "node" => self.node(kind, self.placed(waits, moment)),
-            "client" => self.client(kind, device, self.placed(waits, Moment { side: Side::After, ..moment })),
-            _ if is_frame_verb => self.frame(kind, device),
-            _ => self.link(kind, device, self.placed(waits, moment)),
+    /// The entry, and what has to happen first, each with the devices that it is about.
+    fn draw(self, kind: &'static str, down: Option<u64>) -> Vec<(FaultEntry, Vec<u64>)> {
+        let all: Vec<u64> = (0..self.crowd.devices_total()).collect();
+        let device = self.device();
+        let parties = self.parties(device);
+        let devices = if on(kind) == "node" { all.clone() } else { devices_of(self.crowd, &parties) };
+        let back = |misses| self.reconnection(device, misses);
+        let (mut entry, first) = match on(kind) {
+            _ if matches!(kind, "delay" | "drop" | "duplicate" | "reorder" | "corrupt") => {
+                self.frame(kind, parties, self.place(&devices), back)
+            }
+            on => {
+                let found = self.around(kind, self.place(&devices), back);
+                let (placed, first) = found.unwrap_or_default();
+                let entry = match on {
+                    "node" => self.node(kind, placed),
+                    "client" => self.client(kind, parties, placed),
+                    _ => self.link(kind, parties, placed),
+                };
+                (entry, first)
+            }
         };
-        let first = if is_frame_verb {
-            is_on_return(&entry).then(|| self.reconnection(device))
-        } else {
-            (waits && moment.on_return).then(|| self.reconnection(device))
-        };
-        if !entry.verbs().iter().any(|(_, verb)| verb.frame_starts()) {
-            entry.at = Some(self.at(down));
+        if !entry.verbs().iter().any(|(_, verb)| verb.frame_starts()) && entry.at.is_none() {
+            entry.at = Some(self.at(kind, down, entry.lasts, self.place(&devices)));
         }
-        first.flatten().into_iter().chain([entry]).collect()
+        first.map(|first| (first, vec![device])).into_iter().chain([(entry, devices)]).collect()
     }
 
-    fn placed(self, waits: bool, moment: Moment) -> Placed {
-        if !waits {
-            return Placed::default();
+    /// One that has something to do.
+    fn device(self) -> u64 {
+        let draw = self.of("explore-fault-who");
+        let busy = self.traffic.busy_devices();
+        if busy.is_empty() { draw.below(self.crowd.devices_total()) } else { draw.pick(&busy) }
+    }
+
+    fn place<'b>(self, devices: &'b [u64]) -> Place<'b>
+    where
+        Self: 'b,
+    {
+        let Self { dice, index, traffic, absences, .. } = self;
+        Place { dice, index, traffic, absences, devices }
+    }
+
+    /// A rare moment to come at, for kinds that can wait for one.
+    fn around(
+        self,
+        kind: &str,
+        place: Place<'_>,
+        back: impl Fn(bool) -> Option<FaultEntry>,
+    ) -> Option<(Placed, Option<FaultEntry>)> {
+        let can_wait =
+            !matches!(kind, "slow_sync" | "clock_skew" | "rate" | "slice" | "partition" | "slow_consumer");
+        let is_around = self.swarm.has(Feature::RareMoments) && self.of("explore-fault-around").percent(60);
+        if !can_wait || !is_around {
+            return None;
         }
+        let (moment, nth, first) = place.moment("explore-fault-moment", &MOMENTS, back)?;
         let frame = Some(moment.frame.to_owned());
-        let nth = Some(moments::nth(self.of("explore-fault-nth"), moment.on_return));
-        match moment.side {
-            Side::Before => Placed { before: frame, after: None, nth },
-            Side::After => Placed { before: None, after: frame, nth },
-        }
+        let is_before = moment.side == Side::Before && on(kind) != "client";
+        let (before, after) = if is_before { (frame, None) } else { (None, frame) };
+        Some((Placed { before, after, nth: Some(nth) }, first))
     }
 
     /// A time; faults that take a node down each have their part of the run.
-    fn at(self, down: Option<u64>) -> Time {
+    fn at(self, kind: &str, down: Option<u64>, lasts: Option<Time>, place: Place<'_>) -> Time {
         let end = Time(self.crowd.duration.0 * 8 / 10);
-        let draw = self.of("explore-fault-at");
-        let Some(part) = down else { return draw.ms_below(end) };
-        let parts = FAULTS_MAX;
-        let width = Time(end.0 / parts);
-        let order = [0, 3, 1, 4, 2, 5];
-        Time(width.0 * order[(part % parts) as usize] + draw.ms_below(Time(width.0 / 4)).0)
+        if let Some(part) = down {
+            let parts = FAULTS_MAX;
+            let width = Time(end.0 / parts);
+            let order = [0, 3, 1, 4, 2, 5];
+            let within = self.of("explore-fault-at").ms_below(Time(width.0 / 4));
+            return Time(width.0 * order[(part % parts) as usize] + within.0);
+        }
+        match kind {
+            "rate" | "slice" | "stall" | "half_open" | "partition" => place.time(Needs::Traffic, lasts, end),
+            "slow_consumer" => place.time(Needs::Deliveries, lasts, end),
+            _ if on(kind) == "node" => self.of("explore-fault-at").ms_below(end),
+            _ => place.time(Needs::Connection, lasts, end),
+        }
     }
 
     fn lasts(self) -> Time {
@@ -174,8 +228,7 @@ impl Fault<'_> {
         }
     }
 
-    fn client(self, kind: &'static str, device: u64, placed: Placed) -> FaultEntry {
-        let client = self.parties(device);
+    fn client(self, kind: &'static str, client: Parties, placed: Placed) -> FaultEntry {
         let Placed { after, nth, .. } = placed;
         let verb = ClientVerbEntry { client: client.clone(), after: after.clone(), nth };
         let empty = FaultEntry::default();
@@ -194,8 +247,7 @@ impl Fault<'_> {
         }
     }
 
-    fn link(self, kind: &'static str, device: u64, placed: Placed) -> FaultEntry {
-        let link = self.parties(device);
+    fn link(self, kind: &'static str, link: Parties, placed: Placed) -> FaultEntry {
         let Placed { before, after, nth } = placed;
         let waits = nth.is_some();
         // The kind of frame says the direction, where there is one.
@@ -247,19 +299,39 @@ impl Fault<'_> {
         }
     }
 
-    /// Faults on single frames: the n-th of a kind, or a share of a kind for a while.
-    fn frame(self, kind: &'static str, device: u64) -> FaultEntry {
-        let link = self.parties(device);
-        let frame = self.of("explore-fault-frame").pick(&FRAMES);
-        let is_one = self.of("explore-fault-one").percent(65);
-        let nth = is_one.then(|| moments::nth(self.of("explore-fault-nth"), moments::comes_on_return(frame)));
-        let probability = (!is_one)
-            .then(|| Share { ppm: self.of("explore-fault-share").pick(&[100_000, 300_000, 600_000]) });
-        let lasts = if is_one { None } else { Some(self.lasts()) };
-        let on = Some(frame.to_owned());
+    /// Faults on single frames: the n-th of a kind, or, where there are many of that kind, a share of them for a while.
+    fn frame(
+        self,
+        kind: &'static str,
+        link: Parties,
+        place: Place<'_>,
+        back: impl Fn(bool) -> Option<FaultEntry>,
+    ) -> (FaultEntry, Option<FaultEntry>) {
+        let found = place.moment("explore-fault-frame", &FRAMES, back);
+        // Something passes everywhere; which frame it is only decides what is hit.
+        let (frame, nth, first) =
+            found.map_or((None, 1, None), |(moment, nth, first)| (Some(moment.frame.to_owned()), nth, first));
+        let frames = frame.as_ref().map_or(0, |frame| place.traffic.frames(place.devices, frame));
+        let is_share = frames >= MANY_FRAMES && self.of("explore-fault-one").percent(60);
+        let probability =
+            is_share.then(|| Share { ppm: self.of("explore-fault-share").pick(&[300_000, 600_000]) });
+        let nth = (!is_share).then_some(nth);
+        // From early on to the end: a share of what passes in a short while is often nothing.
+        let lasts = is_share.then_some(self.crowd.duration);
+        let at = is_share.then(|| self.of("explore-fault-at").ms_below(Time(self.crowd.duration.0 / 4)));
+        let empty = FaultEntry { at, lasts, ..FaultEntry::default() };
+        (self.frame_verb(kind, (link, frame), (nth, probability), empty), first)
+    }
+
+    fn frame_verb(
+        self,
+        kind: &'static str,
+        (link, on): (Parties, Option<String>),
+        (nth, probability): (Option<u64>, Option<Share>),
+        empty: FaultEntry,
+    ) -> FaultEntry {
         let direction = Way::Both;
         let by = self.of("explore-fault-by");
-        let empty = FaultEntry { lasts, ..FaultEntry::default() };
         match kind {
             "delay" => {
                 let ns = by.doubling_ms(20, 1_280).0;
@@ -287,16 +359,18 @@ impl Fault<'_> {
         }
     }
 
-    /// Something that makes the device come back, of a kind that is on.
-    fn reconnection(self, device: u64) -> Option<FaultEntry> {
+    /// Something that makes the device come back, of a kind that is on: if it has to miss something, while it is sent.
+    fn reconnection(self, device: u64, misses: bool) -> Option<FaultEntry> {
         let (user, own) = device_name(self.crowd.devices, device);
         let one = Parties(vec![Party::Device(user, own)]);
-        let kinds: Vec<&str> =
-            ["cut", "offline", "takeover"].into_iter().filter(|kind| self.swarm.has_kind(kind)).collect();
-        if kinds.is_empty() {
+        let returns: &[&str] = if misses { &["offline"] } else { &["cut", "offline", "takeover"] };
+        let kinds: Vec<&str> = returns.iter().copied().filter(|kind| self.swarm.has_kind(kind)).collect();
+        if kinds.is_empty() || (misses && self.traffic.deliveries(&[device]).is_empty()) {
             return None;
         }
-        let at = Some(self.of("explore-return-at").ms_below(Time(self.crowd.duration.0 / 2)));
+        let needs = if misses { Needs::Deliveries } else { Needs::Connection };
+        let end = Time(self.crowd.duration.0 / 2);
+        let at = Some(self.place(&[device]).time(needs, misses.then(|| self.lasts()), end));
         let empty = FaultEntry { at, ..FaultEntry::default() };
         let verb = ClientVerbEntry { client: one.clone(), after: None, nth: None };
         Some(match self.of("explore-return").pick(&kinds) {
@@ -317,56 +391,4 @@ impl Fault<'_> {
             }
         })
     }
-}
-
-/// Whether an entry's frame comes when a client comes back.
-fn is_on_return(entry: &FaultEntry) -> bool {
-    let kind = entry.verbs().first().and_then(|(_, verb)| verb.frames().kind());
-    kind.is_some_and(moments::comes_on_return)
-}
-
-/// Some clients are stopped one by one, and restored one by one in another order (what `FoundationDB` calls swizzling).
-fn swizzle(dice: Dice, swarm: &Swarm, crowd: Crowd) -> Vec<FaultEntry> {
-    let kinds: Vec<&str> = ["offline", "partition", "half_open", "stall"]
-        .into_iter()
-        .filter(|kind| swarm.has_kind(kind))
-        .collect();
-    let mut chosen: Vec<u64> = (0..crowd.devices_total()).collect();
-    chosen.sort_by_key(|device| dice.of("explore-swizzle-stop", &[*device]).rank());
-    chosen.truncate(dice.of("explore-swizzle-count", &[]).between(2, crowd.devices_total()) as usize);
-    if kinds.is_empty() {
-        return Vec::new();
-    }
-    let mut restored = chosen.clone();
-    restored.sort_by_key(|device| dice.of("explore-swizzle-restore", &[*device]).rank());
-    let first = dice.of("explore-swizzle-at", &[]).ms_below(Time(crowd.duration.0 / 3));
-    let step = dice.of("explore-swizzle-step", &[]).doubling_ms(20, 320);
-    let held = dice.of("explore-swizzle-for", &[]).doubling_ms(LASTS_MS_MIN, 1_600);
-    let kind = dice.of("explore-swizzle-kind", &[]).pick(&kinds);
-    let count = chosen.len() as u64;
-    let entry = |(place, device): (usize, &u64)| {
-        let back = restored.iter().position(|other| other == device).unwrap_or(0) as u64;
-        let at = Time(first.0 + step.0 * place as u64);
-        let until = Time(first.0 + step.0 * (count + back) + held.0);
-        let (user, own) = device_name(crowd.devices, *device);
-        let one = Parties(vec![Party::Device(user, own)]);
-        let link = LinkHold { link: one.clone(), direction: Way::Both, before: None, after: None, nth: None };
-        let empty = FaultEntry { at: Some(at), lasts: Some(Time(until.0 - at.0)), ..FaultEntry::default() };
-        match kind {
-            "offline" => {
-                let verb = ClientVerbEntry { client: one, after: None, nth: None };
-                FaultEntry { offline: Some(verb), ..empty }
-            }
-            "partition" => {
-                let direction = Way::Both;
-                let partition =
-                    Partition { nodes: None, from: None, link: Some(one), one_way: false, direction };
-                FaultEntry { partition: Some(partition), ..empty }
-            }
-            "half_open" => FaultEntry { half_open: Some(link), ..empty },
-            _ => FaultEntry { stall: Some(link), ..empty },
-        }
-    };
-    let entries = chosen.iter().enumerate().map(entry);
-    entries.filter(|entry| entry.at.is_some_and(|at| at < crowd.duration)).collect()
 }

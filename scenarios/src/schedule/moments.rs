@@ -18,18 +18,13 @@ pub(super) struct Moment {
     pub(super) frame: &'static str,
     /// Which side of it.
     pub(super) side: Side,
-    /// It comes when a client comes back, and seldom otherwise.
-    pub(super) on_return: bool,
 }
 
 const fn before(frame: &'static str) -> Moment {
-    Moment { frame, side: Side::Before, on_return: false }
+    Moment { frame, side: Side::Before }
 }
 const fn after(frame: &'static str) -> Moment {
-    Moment { frame, side: Side::After, on_return: false }
-}
-const fn returning(moment: Moment) -> Moment {
-    Moment { on_return: true, ..moment }
+    Moment { frame, side: Side::After }
 }
 
 /// For nodes and links. What stands twice is drawn twice as often.
@@ -56,42 +51,42 @@ pub(super) const MOMENTS: [Moment; 26] = [
     after("read"),
     before("rejected"),
     // While a device resumes.
-    returning(after("hello")),
-    returning(before("welcome")),
-    returning(after("welcome")),
-    returning(before("heads")),
+    after("hello"),
+    before("welcome"),
+    after("welcome"),
+    before("heads"),
     // While a page is on its way.
-    returning(after("sync")),
-    returning(before("page")),
-    returning(after("page")),
+    after("sync"),
+    before("page"),
+    after("page"),
 ];
 
 /// For frames that are themselves lost, copied, late or damaged.
-pub(super) const FRAMES: [&str; 24] = [
-    "accepted",
-    "accepted",
-    "accepted",
-    "deliver",
-    "deliver",
-    "deliver",
-    "send",
-    "send",
-    "send",
-    "ack",
-    "ack",
-    "receipts",
-    "receipts",
-    "receipt-ack",
-    "cursor-confirmed",
-    "read",
-    "members",
-    "page",
-    "sync",
-    "heads",
-    "welcome",
-    "hello",
-    "pong",
-    "ping",
+pub(super) const FRAMES: [Moment; 24] = [
+    before("accepted"),
+    before("accepted"),
+    before("accepted"),
+    before("deliver"),
+    before("deliver"),
+    before("deliver"),
+    before("send"),
+    before("send"),
+    before("send"),
+    before("ack"),
+    before("ack"),
+    before("receipts"),
+    before("receipts"),
+    before("receipt-ack"),
+    before("cursor-confirmed"),
+    before("read"),
+    before("members"),
+    before("page"),
+    before("sync"),
+    before("heads"),
+    before("welcome"),
+    before("hello"),
+    before("pong"),
+    before("ping"),
 ];
 
 /// Every frame that is spoken of, for whoever knows the protocol to check.
@@ -118,10 +113,15 @@ pub const MOMENT_FRAMES: [&str; 18] = [
 
 /// Frames that a client sends or gets when it comes back.
 pub(super) fn comes_on_return(frame: &str) -> bool {
-    matches!(frame, "hello" | "welcome" | "heads" | "sync" | "page")
+    matches!(frame, "hello" | "welcome") || needs_missing(frame)
+}
+
+/// Of these, the ones that come when it has missed something.
+pub(super) fn needs_missing(frame: &str) -> bool {
+    matches!(frame, "heads" | "sync" | "page")
 }
 
 /// Which frame of its kind: an early one mostly.
-pub(super) fn nth(draw: Draw, on_return: bool) -> u64 {
-    if on_return { draw.pick(&[1, 1, 1, 1, 1, 2]) } else { draw.pick(&[1, 1, 1, 1, 2, 2, 3, 5]) }
+pub(super) fn nth(draw: Draw) -> u64 {
+    draw.pick(&[1, 1, 1, 1, 2, 2, 3, 5])
 }

@@ -47,8 +47,8 @@ fn every_kind_of_fault_and_every_feature_comes() {
 
 #[test]
 fn every_frame_of_the_moments_is_listed() {
-    let spoken = moments::MOMENTS.iter().map(|moment| moment.frame).chain(moments::FRAMES);
-    for frame in spoken {
+    let spoken = moments::MOMENTS.iter().chain(&moments::FRAMES);
+    for frame in spoken.map(|moment| moment.frame) {
         assert!(MOMENT_FRAMES.contains(&frame), "{frame}");
     }
 }
@@ -69,28 +69,35 @@ fn a_workload_that_somebody_wrote_stays_and_its_faults_are_drawn_anew() {
     assert!(faults.len() > 40, "{}", faults.len());
 }
 
-/// The mask is drawn by itself: what is off takes its own faults away and leaves the others where they were.
+/// The mask is drawn by itself: what is off takes its own faults away and leaves the others where they were, but for the few
+/// that had got out of their way, or had needed one of them to happen first.
 #[test]
 fn a_kind_that_is_switched_off_moves_no_other_fault() {
     use super::dice::Dice;
     use super::mischief;
     use super::swarm::Swarm;
-    for seed in 0..300 {
+    use super::traffic::Traffic;
+    let (mut all_of_them, mut moved) = (0, Vec::new());
+    for seed in 0..600 {
         let dice = Dice::new(seed);
         let all = Swarm::draw(dice);
-        let crowd = super::Crowd { users: 3, devices: 1, duration: crate::units::Time::s(4) };
+        let scenario = schedule(seed).scenario;
+        let workload = &scenario.workload;
+        let (users, devices) = (workload.users_total(), workload.devices);
+        let crowd = super::Crowd { users, devices, duration: workload.duration };
+        let traffic = Traffic::of(&scenario, crowd);
         let Some(&off) = all.kinds().first().filter(|_| all.kinds().len() > 1) else { continue };
-        let before = mischief::faults(dice, &all.without_swizzle(None), crowd);
-        let after = mischief::faults(dice, &all.without_swizzle(Some(off)), crowd);
+        let before = mischief::faults(dice, &all.without_swizzle(None), crowd, &traffic);
+        let after = mischief::faults(dice, &all.without_swizzle(Some(off)), crowd, &traffic);
         for entry in before.iter().filter(|entry| entry.verbs()[0].0 != off) {
-            let is_return = ["cut", "offline", "takeover"].contains(&entry.verbs()[0].0);
-            let is_down = ["kill", "restart", "power_loss"].contains(&entry.verbs()[0].0);
-            assert!(
-                is_return || is_down || after.contains(entry),
-                "{entry:?} moved when {off} was switched off"
-            );
+            all_of_them += 1;
+            if !after.contains(entry) {
+                moved.push(format!("{entry:?} moved when {off} was switched off"));
+            }
         }
     }
+    assert!(all_of_them > 500, "{all_of_them}");
+    assert!(moved.len() * 20 < all_of_them, "{} of {all_of_them}: {moved:#?}", moved.len());
 }
 
 /// One entry per page over a satellite takes a round trip each: no server is late for that.

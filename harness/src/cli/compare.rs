@@ -1,0 +1,104 @@
+//! `avouch compare`: whether the same scenarios came to the same verdicts, here and there.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use avouch_reports::agreement::{Agreement, Pair, pairs};
+use avouch_reports::escape;
+use avouch_reports::run::{RUN_BYTES_MAX, Run};
+
+use super::Exit;
+use super::output::Output;
+use crate::perform::read_bounded;
+use crate::session::RECORD;
+
+/// Run folders that are read at most, on each side.
+const RUNS_MAX: usize = 10_000;
+
+/// Arguments.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// A folder with run folders in it, as `avouch run --out` leaves it
+    one: PathBuf,
+    /// Another, in which the same scenarios were run with the same seeds, in another world say
+    other: PathBuf,
+}
+
+pub(super) fn compare(args: &Args, output: Output) -> Exit {
+    let (one, other) = match (runs_in(&args.one), runs_in(&args.other)) {
+        (Ok(one), Ok(other)) => (one, other),
+        (Err(words), _) | (_, Err(words)) => {
+            output.error(words);
+            return Exit::Usage;
+        }
+    };
+    let mut text = String::new();
+    let (mut same, mut untested, mut undecided, mut contrary) = (0_u64, 0_u64, 0_u64, 0_u64);
+    let mut runs = 0_usize;
+    for (key, mine) in &one {
+        let Some(theirs) = other.get(key) else { continue };
+        runs += 1;
+        for pair in pairs(mine, theirs) {
+            match pair.agreement() {
+                Agreement::Same => same += 1,
+                Agreement::Untested => untested += 1,
+                Agreement::Undecided => undecided += 1,
+                Agreement::Contrary => {
+                    contrary += 1;
+                    tell(&mut text, mine, theirs, &pair);
+                }
+            }
+        }
+    }
+    let alone = one.len() + other.len() - 2 * runs;
+    let words = if contrary > 0 { "CONTRARY" } else { "AGREED" };
+    let _ = writeln!(
+        text,
+        "{words}: {runs} runs on both sides, {alone} on one only; {same} verdicts are the same, {contrary} contrary; \
+         {untested} were not put to the test, {undecided} not decided, on one side at least"
+    );
+    let exit = match (contrary, same) {
+        (1.., _) => Exit::Violated,
+        (0, 0) => Exit::Inconclusive,
+        (0, _) => Exit::Pass,
+    };
+    output.result(text.as_bytes(), exit)
+}
+
+fn tell(text: &mut String, mine: &Run, theirs: &Run, pair: &Pair) {
+    let header = &mine.header;
+    let words = format!(
+        "{} (seed {:?}), {} and {}: {pair}",
+        header.scenario, header.seed, header.world, theirs.header.world
+    );
+    let _ = writeln!(text, "{}", escape::visible(&words));
+}
+
+/// The runs of a folder, by scenario and seed.
+fn runs_in(folder: &Path) -> Result<BTreeMap<(String, Option<u64>), Run>, String> {
+    let told = |error: &dyn std::fmt::Display| format!("{}: {error}", folder.display());
+    let mut runs = BTreeMap::new();
+    let mut paths = Vec::new();
+    for entry in fs::read_dir(folder).map_err(|error| told(&error))? {
+        let record = entry.map_err(|error| told(&error))?.path().join(RECORD);
+        if record.is_file() {
+            paths.push(record);
+        }
+    }
+    if paths.is_empty() || paths.len() > RUNS_MAX {
+        let count = paths.len();
+        return Err(told(&format!(
+            "{count} runs are in it, from 1 to {RUNS_MAX} can be compared\nhint: `avouch run --out FOLDER` makes one"
+        )));
+    }
+    paths.sort();
+    for path in paths {
+        let read = read_bounded(&path, RUN_BYTES_MAX).map_err(|error| error.to_string());
+        let run = read.and_then(|text| Run::from_json(text.as_bytes()).map_err(|error| error.to_string()));
+        let run = run.map_err(|error| format!("{}: {error}", path.display()))?;
+        runs.insert((run.header.scenario.clone(), run.header.seed), run);
+    }
+    Ok(runs)
+}
