@@ -277,8 +277,5 @@ impl Road {
 }
 
 fn takes_ns(bytes: usize, bytes_per_s: Option<u64>) -> u64 {
-    bytes_per_s.map_or(0, |rate| {
-        let ns = bytes as u128 * 1_000_000_000 / u128::from(rate.max(1));
-        u64::try_from(ns).unwrap_or(u64::MAX)
-    })
+    bytes_per_s.map_or(0, |rate| (bytes as u64).saturating_mul(1_000_000_000) / rate.max(1))
 }
