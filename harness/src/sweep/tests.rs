@@ -51,7 +51,7 @@ fn the_number_of_threads_changes_nothing() {
 }
 
 proptest! {
-    // Other schedules each time. A million of them have shown nothing, so a failure is news: its scenario is in the message.
+    // Other schedules each time: sweeps of many more show nothing, so a failure is news, and its scenario is in the message.
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(100) })]
 
     /// What fails here is a scenario; shrunk, it belongs below `scenarios/catalog/regression/`.
