@@ -11,6 +11,8 @@
 
 mod connection;
 pub mod core;
+mod frames;
+mod socket;
 mod store;
 mod turn;
 

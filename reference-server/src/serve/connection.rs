@@ -4,25 +4,20 @@ use std::future::poll_fn;
 use std::mem::take;
 use std::task::{Context as TaskContext, Poll, ready};
 
-use avouch_engine::limits::FRAME_BYTES_MAX;
 use avouch_engine::server::ConnectionId;
 use bytes::Bytes;
-use futures_util::{FutureExt, SinkExt, StreamExt};
+use futures_util::FutureExt;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
-use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::accept_async_with_config;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
-use tokio_tungstenite::{WebSocketStream, accept_async_with_config};
 use tracing::debug;
 
+use super::socket::Socket;
 use super::{CLOSE_TIMEOUT, HANDSHAKE_TIMEOUT};
 
-/// Bytes that are read from a socket at once. The default of 128 KiB is cleared at each read and costs a multiple.
-const READ_BUFFER_BYTES: usize = 4 << 10;
-/// Bytes that are gathered before a socket is written to, unless there is nothing more to gather.
-const WRITE_BUFFER_BYTES: usize = 16 << 10;
 /// Frames that are written before the engine hears of it.
 const FRAMES_PER_FLUSH: usize = 64;
 /// Frames of a burst that there is room for before it grows.
@@ -85,11 +80,14 @@ async fn plain<S>(stream: S, id: ConnectionId, context: &Context) -> Result<(), 
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    let socket = timeout(HANDSHAKE_TIMEOUT, Box::pin(accept_async_with_config(stream, Some(limits()))))
+    // The library does the handshake only; its buffers for what follows are not wanted.
+    let unused = WebSocketConfig::default().read_buffer_size(1);
+    let socket = timeout(HANDSHAKE_TIMEOUT, Box::pin(accept_async_with_config(stream, Some(unused))))
         .await
         .map_err(|_| "handshake timed out")?
         .map_err(|_| "no WebSocket handshake")?;
-    converse(socket, id, context).await
+    // A peer that sends anything before the handshake is done was refused: nothing is lost that was read.
+    converse(Socket::new(socket.into_inner()), id, context).await
 }
 
 async fn encrypted<S>(
@@ -108,20 +106,7 @@ where
     plain(stream, id, context).await
 }
 
-fn limits() -> WebSocketConfig {
-    WebSocketConfig::default()
-        .read_buffer_size(READ_BUFFER_BYTES)
-        .write_buffer_size(WRITE_BUFFER_BYTES)
-        .max_write_buffer_size(WRITE_BUFFER_BYTES + 2 * FRAME_BYTES_MAX)
-        .max_message_size(Some(FRAME_BYTES_MAX))
-        .max_frame_size(Some(FRAME_BYTES_MAX))
-}
-
-async fn converse<S>(
-    socket: WebSocketStream<S>,
-    id: ConnectionId,
-    context: &Context,
-) -> Result<(), &'static str>
+async fn converse<S>(socket: Socket<S>, id: ConnectionId, context: &Context) -> Result<(), &'static str>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
@@ -156,7 +141,7 @@ where
 /// Both directions of a connection, driven by one task: they need no lock between them, and a peer that does not read
 /// does not keep us from reading.
 struct Conversation<'a, S> {
-    socket: WebSocketStream<S>,
+    socket: Socket<S>,
     id: ConnectionId,
     events: &'a mpsc::Sender<Event>,
     bursts: mpsc::Receiver<Vec<Bytes>>,
@@ -183,7 +168,7 @@ where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     fn new(
-        socket: WebSocketStream<S>,
+        socket: Socket<S>,
         bursts: mpsc::Receiver<Vec<Bytes>>,
         id: ConnectionId,
         events: &'a mpsc::Sender<Event>,
@@ -226,22 +211,23 @@ where
                 }
             } else {
                 // A frame is taken from its burst only where it will be written.
-                ready!(self.socket.poll_ready_unpin(task)).map_err(|_| "broken while writing")?;
+                if !self.socket.has_room() {
+                    ready!(self.socket.poll_flush(task)).map_err(|_| "broken while writing")?;
+                }
                 if let Some(frame) = self.unwritten.next() {
-                    let fed = self.socket.start_send_unpin(Message::Binary(frame));
-                    fed.map_err(|_| "broken while writing")?;
+                    self.socket.put(&frame);
                     self.unflushed += 1;
                 }
             }
         }
         if self.unflushed > 0 {
-            ready!(self.socket.poll_flush_unpin(task)).map_err(|_| "broken while writing")?;
+            ready!(self.socket.poll_flush(task)).map_err(|_| "broken while writing")?;
             return Poll::Ready(Ok(Step::Tell(Event::Taken(self.id, take(&mut self.unflushed)))));
         }
         if !is_ended {
             return Poll::Pending;
         }
-        ready!(self.socket.poll_close_unpin(task)).map_err(|_| "broken while closing")?;
+        ready!(self.socket.poll_close(task)).map_err(|_| "broken while closing")?;
         Poll::Ready(Ok(Step::WroteAll))
     }
 
@@ -249,20 +235,17 @@ where
     fn poll_read(&mut self, task: &mut TaskContext<'_>) -> Poll<Result<Step, &'static str>> {
         let (mut frames, mut bytes) = (Vec::new(), 0);
         while self.read_all.is_none() && frames.len() < FRAMES_PER_EVENT && bytes < EVENT_BYTES {
-            let Poll::Ready(message) = self.socket.poll_next_unpin(task) else { break };
+            let Poll::Ready(message) = self.socket.poll_next(task) else { break };
             match message {
-                Some(Ok(Message::Binary(frame))) => {
+                Ok(Some(frame)) => {
                     if frames.is_empty() {
                         frames.reserve(FRAMES_EXPECTED);
                     }
-                    // It is a part of the socket's buffer, and would keep all of it as long as the engine has it.
-                    frames.push(Bytes::copy_from_slice(&frame));
                     bytes += frame.len();
+                    frames.push(frame);
                 }
-                Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
-                Some(Ok(Message::Close(_))) | None => self.read_all = Some(Ok(())),
-                Some(Ok(Message::Text(_) | Message::Frame(_))) => self.read_all = Some(Err("a text message")),
-                Some(Err(_)) => self.read_all = Some(Err("broken WebSocket stream")),
+                Ok(None) => self.read_all = Some(Ok(())),
+                Err(why) => self.read_all = Some(Err(why)),
             }
         }
         match self.read_all {
@@ -275,6 +258,9 @@ where
 
 #[cfg(test)]
 mod tests {
+    use futures_util::{SinkExt, StreamExt};
+    use tokio_tungstenite::WebSocketStream;
+    use tokio_tungstenite::tungstenite::Message;
     use tokio_tungstenite::tungstenite::protocol::Role;
 
     use super::*;
@@ -285,7 +271,7 @@ mod tests {
     async fn every_frame_of_a_burst_is_written_and_counted() {
         let count: u32 = 5 * FRAMES_PER_FLUSH as u32 + 3;
         let (near, far) = tokio::io::duplex(1 << 20);
-        let near = WebSocketStream::from_raw_socket(near, Role::Server, Some(limits())).await;
+        let near = Socket::new(near);
         let mut far = WebSocketStream::from_raw_socket(far, Role::Client, None).await;
         let (sender, bursts) = mpsc::channel(count as usize);
         let frames: Vec<_> = (0..count).map(|number| Bytes::copy_from_slice(&number.to_le_bytes())).collect();
@@ -314,7 +300,7 @@ mod tests {
     #[tokio::test]
     async fn frames_before_a_bad_message_are_told_of() {
         let (near, far) = tokio::io::duplex(1 << 20);
-        let near = WebSocketStream::from_raw_socket(near, Role::Server, Some(limits())).await;
+        let near = Socket::new(near);
         let mut far = WebSocketStream::from_raw_socket(far, Role::Client, None).await;
         let sent: Vec<_> = (0..FRAMES_PER_EVENT as u8 + 2).map(|number| Bytes::from(vec![number])).collect();
         for frame in &sent {
