@@ -1,5 +1,6 @@
 //! The command line. One file per command; what the user said becomes what it means here, nothing more.
 
+mod audit;
 mod carry_out;
 mod check;
 mod compare;
@@ -40,6 +41,8 @@ enum Command {
     Run(run::Args),
     /// Draw random fault schedules, and shrink what fails to a scenario file.
     Explore(explore::Args),
+    /// Put a server through everything that fits it: what it claims against what is observed.
+    Audit(audit::Args),
     /// Judge a stored history, of this tool or of another.
     Check(check::Args),
     /// Render a stored run again.
@@ -167,6 +170,7 @@ pub fn main() -> ExitCode {
     let exit = match cli.command {
         Command::Run(args) => run::run(&args, output),
         Command::Explore(args) => explore::explore(&args, output),
+        Command::Audit(args) => audit::audit(&args, output),
         Command::Check(args) => check::check(&args, output),
         Command::Report(args) => report::report(&args, output),
         Command::Compare(args) => compare::compare(&args, output),

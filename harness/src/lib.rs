@@ -4,6 +4,7 @@
 //! [`link`], the meaning of every network fault.
 
 pub mod adapter;
+pub mod audit;
 pub mod check;
 pub mod cli;
 pub mod client;

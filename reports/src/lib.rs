@@ -4,6 +4,7 @@
 //! → [`render`]. [`latency`] and [`run::RunFacts`] consume the same events on the side. No runtime, no clock.
 
 pub mod agreement;
+pub mod audit;
 pub mod escape;
 pub mod history;
 pub mod latency;

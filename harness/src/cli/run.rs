@@ -198,7 +198,7 @@ fn task(
 }
 
 /// As a shell takes it for one word.
-fn quoted(argument: &str) -> String {
+pub(super) fn quoted(argument: &str) -> String {
     let is_plain = |c: char| c.is_alphanumeric() || "/._-+=:@,%".contains(c);
     if argument.chars().all(is_plain) {
         argument.to_owned()

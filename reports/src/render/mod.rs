@@ -2,6 +2,7 @@
 //!
 //! Text from a target is hostile: each renderer escapes it for its own format, on top of [`crate::escape`].
 
+mod audit;
 #[cfg(test)]
 mod expected;
 mod json;
@@ -15,6 +16,7 @@ mod text;
 
 use std::io::{self, Write};
 
+pub use audit::{write_audit_json, write_audit_junit, write_audit_markdown, write_audit_text};
 pub use json::Json;
 pub use junit::Junit;
 pub use markdown::Markdown;

@@ -1,0 +1,329 @@
+//! The record of an audit: what a target claims, mode by mode, held against what many runs showed.
+//!
+//! It judges nothing: every verdict is of a run's checkers. It only says under which faults a guarantee held, under which it
+//! was broken, and whether anybody had promised it.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::history::Names;
+use crate::run::{End, Outcome, Run};
+use crate::verdict::{Finding, Judgement, Verdict};
+
+/// Version of the record that this tool writes.
+pub const AUDIT_VERSION: u64 = 1;
+
+/// Everything that a report tells of an audit.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Audit {
+    /// Version of this record, [`AUDIT_VERSION`].
+    pub avouch_audit: u64,
+    /// What was put to the test.
+    pub target: String,
+    /// What it is, in one sentence.
+    pub about: String,
+    /// Seeds of the runs.
+    pub seeds: Vec<u64>,
+    /// The worst of all runs.
+    pub outcome: Outcome,
+    /// Each mode by itself.
+    pub modes: Vec<ModeAudit>,
+    /// The command that repeats the audit.
+    pub repeat: String,
+}
+
+/// One mode of a target.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ModeAudit {
+    /// Its name.
+    pub mode: String,
+    /// How it is spoken, in a few words.
+    pub words: String,
+    /// How many runs it was put through.
+    pub runs: u64,
+    /// Per guarantee that is claimed, disclaimed, or was put to the test.
+    pub rows: Vec<AuditRow>,
+    /// Runs that show nothing, and why.
+    pub void: Vec<VoidRun>,
+    /// Cases that could not be carried out here, and why.
+    pub skipped: Vec<VoidRun>,
+}
+
+/// A run or a case of which nothing can be said.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct VoidRun {
+    /// Which case.
+    pub case: String,
+    /// In words.
+    pub why: String,
+    /// Its run folder; empty if there is none.
+    pub folder: String,
+}
+
+/// One guarantee in one mode.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AuditRow {
+    /// Its id.
+    pub guarantee: String,
+    /// Who promises it where, if anybody does.
+    pub claim: Option<ClaimWords>,
+    /// Who says that it is not promised.
+    pub disclaimer: Option<String>,
+    /// What was seen, by the worst fault of the runs.
+    pub seen: Vec<SeenUnder>,
+}
+
+/// A claim as a report shows it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ClaimWords {
+    /// Document and section.
+    pub source: String,
+    /// Faults under which it is made; empty = whatever happens.
+    pub under: Vec<String>,
+}
+
+/// What was seen of a guarantee under one kind of fault.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SeenUnder {
+    /// The worst fault of these runs: `nothing`, `disconnect`, `pause`, `restart`, `kill`, …
+    pub fault: String,
+    /// Whether the claim is made there.
+    pub claimed: bool,
+    /// Runs in which it held.
+    pub held: u64,
+    /// Runs in which it was broken.
+    pub broken: u64,
+    /// What was broken, in all these runs: anomaly → how often.
+    pub anomalies: BTreeMap<String, u64>,
+    /// Cases in which it was broken, each once.
+    pub cases: Vec<String>,
+    /// What was observed, in one line: of the run that is shown if it was broken, else of the first.
+    pub observed: String,
+    /// The run folder that shows it.
+    pub folder: String,
+    /// The smallest finding.
+    pub finding: Option<Finding>,
+    /// Names that the finding mentions.
+    pub names: Names,
+}
+
+/// How a guarantee came out in a mode.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Standing {
+    /// Claimed, and nothing put it to the test.
+    Untested,
+    /// Claimed, and it held wherever it is claimed.
+    AsClaimed,
+    /// Not claimed, and it held.
+    Stronger,
+    /// Broken only where nobody promises it.
+    Unpromised,
+    /// Broken where it is claimed.
+    Weaker,
+}
+
+impl Standing {
+    /// In words, as reports have it.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Untested => "not put to the test",
+            Self::AsClaimed => "as claimed",
+            Self::Stronger => "held, not claimed",
+            Self::Unpromised => "broken where not promised",
+            Self::Weaker => "WEAKER than claimed",
+        }
+    }
+}
+
+impl AuditRow {
+    /// How it came out.
+    pub fn standing(&self) -> Standing {
+        let broken = |claimed: bool| self.seen.iter().any(|seen| seen.broken > 0 && seen.claimed == claimed);
+        let held = self.seen.iter().any(|seen| seen.held > 0);
+        if broken(true) {
+            Standing::Weaker
+        } else if broken(false) {
+            Standing::Unpromised
+        } else if !held {
+            Standing::Untested
+        } else if self.claim.is_some() {
+            Standing::AsClaimed
+        } else {
+            Standing::Stronger
+        }
+    }
+}
+
+/// A run of an audit, as it is added to the record.
+#[derive(Clone, Copy, Debug)]
+pub struct Audited<'a> {
+    /// Which case of the battery.
+    pub case: &'a str,
+    /// The worst fault in it.
+    pub fault: &'a str,
+    /// Its run folder.
+    pub folder: &'a str,
+    /// What came of it.
+    pub run: &'a Run,
+}
+
+impl ModeAudit {
+    /// Adds a run.
+    pub fn add(&mut self, audited: &Audited<'_>) {
+        self.runs += 1;
+        let run = audited.run;
+        if let (Outcome::Inconclusive | Outcome::TargetFailed, why) = (run.outcome(), run.reasons()) {
+            let why = match &run.end {
+                End::TargetFailed { why } | End::ToolFailed { why } => why.clone(),
+                End::Complete | End::Interrupted => why.join("; "),
+            };
+            let (case, folder) = (audited.case.to_owned(), audited.folder.to_owned());
+            self.void.push(VoidRun { case, why, folder });
+        }
+        for judgement in &run.judgements {
+            if let Some(row) = self.rows.iter_mut().find(|row| row.guarantee == judgement.guarantee) {
+                row.add(audited, judgement);
+            }
+        }
+    }
+
+    /// Takes out what was neither promised, nor disclaimed, nor put to the test.
+    pub fn conclude(&mut self) {
+        self.rows.retain(|row| row.claim.is_some() || row.disclaimer.is_some() || !row.seen.is_empty());
+    }
+}
+
+impl AuditRow {
+    fn add(&mut self, audited: &Audited<'_>, judgement: &Judgement) {
+        if !matches!(judgement.verdict, Verdict::Pass | Verdict::Violated) {
+            return;
+        }
+        let at = self.seen.iter().position(|seen| seen.fault == audited.fault).unwrap_or_else(|| {
+            self.seen.push(SeenUnder { fault: audited.fault.to_owned(), ..SeenUnder::default() });
+            self.seen.len() - 1
+        });
+        self.seen[at].add(audited, judgement);
+    }
+}
+
+impl SeenUnder {
+    fn add(&mut self, audited: &Audited<'_>, judgement: &Judgement) {
+        self.claimed |= judgement.claimed;
+        if judgement.verdict == Verdict::Pass {
+            self.held += 1;
+            if self.broken == 0 && self.held == 1 {
+                self.show(audited, judgement);
+            }
+            return;
+        }
+        self.broken += 1;
+        if !self.cases.iter().any(|case| case == audited.case) {
+            self.cases.push(audited.case.to_owned());
+        }
+        // The kept findings stand for the total in the proportion in which they are there.
+        let kept = judgement.findings.len().max(1) as u64;
+        for finding in &judgement.findings {
+            *self.anomalies.entry(finding.anomaly.clone()).or_default() += judgement.findings_total / kept;
+        }
+        let smallest = judgement.findings.iter().min_by_key(|finding| finding.timeline.len());
+        let is_smaller = match (&self.finding, smallest) {
+            (Some(known), Some(found)) => found.timeline.len() < known.timeline.len(),
+            (None, _) => true,
+            (Some(_), None) => false,
+        };
+        if is_smaller {
+            self.show(audited, judgement);
+            self.finding = smallest.cloned();
+            self.names = audited.run.names.clone();
+        }
+    }
+
+    fn show(&mut self, audited: &Audited<'_>, judgement: &Judgement) {
+        self.observed.clone_from(&judgement.observed);
+        audited.folder.clone_into(&mut self.folder);
+    }
+}
+
+impl Audit {
+    /// Everything that is weaker than a reader would expect, one sentence each, what was claimed first.
+    pub fn weaknesses(&self) -> Vec<String> {
+        let mut told: Vec<(bool, String)> = Vec::new();
+        for mode in &self.modes {
+            for row in &mode.rows {
+                for seen in row.seen.iter().filter(|seen| seen.broken > 0) {
+                    told.push((!seen.claimed, sentence(mode, row, seen)));
+                }
+            }
+        }
+        // Stable: within each half, as the modes and guarantees stand.
+        told.sort_by_key(|(is_unclaimed, _)| *is_unclaimed);
+        told.into_iter().map(|(_, words)| words).collect()
+    }
+}
+
+fn sentence(mode: &ModeAudit, row: &AuditRow, seen: &SeenUnder) -> String {
+    let counts: Vec<String> =
+        seen.anomalies.iter().map(|(anomaly, count)| format!("{count} {anomaly}")).collect();
+    let runs = seen.broken + seen.held;
+    let source = match (&row.claim, &row.disclaimer) {
+        (Some(claim), _) if seen.claimed => format!("promised by {}", claim.source),
+        (_, Some(source)) => format!("not promised: {source}"),
+        _ => "nobody promises it".to_owned(),
+    };
+    format!(
+        "{}: {} {} ({}, in {} of {runs} runs: {}); {source}",
+        mode.mode,
+        broken_words(&row.guarantee),
+        fault_words(&seen.fault),
+        counts.join(", "),
+        seen.broken,
+        seen.cases.join(", "),
+    )
+}
+
+/// A guarantee that does not hold, in words.
+fn broken_words(guarantee: &str) -> &str {
+    match guarantee {
+        "no-loss" => "acknowledged messages do not reach everybody",
+        "no-duplicates" => "messages reach an application twice",
+        "no-phantoms" => "messages are delivered that nobody sent",
+        "intact" => "messages arrive changed",
+        "isolation" => "messages reach others than the members",
+        "errors-truthful" => "refused messages take effect",
+        "idempotent-send" => "a message that is sent again takes effect twice",
+        "fifo-order" => "messages of one sender arrive out of order",
+        "causal-order" => "answers arrive before what they answer",
+        "total-order" => "devices see different orders",
+        "real-time-order" => "messages overtake what was acknowledged before",
+        "offline-complete" => "messages that were acknowledged while a device was away do not reach it",
+        "inflight-redelivered" => {
+            "what was in flight to a device when its connection ended does not come again"
+        }
+        "resume-truthful" => "a session is called resumed and has a gap",
+        "redelivery-flag-truthful" => "redeliveries are marked wrongly",
+        "durable-ack" => "messages that were acknowledged are gone with the process",
+        "durable-ack-power" => "messages that were acknowledged are gone with the power",
+        "send-live" => "sends stay without an answer",
+        other => other,
+    }
+}
+
+fn fault_words(fault: &str) -> &str {
+    match fault {
+        "nothing" => "with nothing going wrong",
+        "disconnect" => "when clients leave, are slow, or their connections end",
+        "pause" => "when the server stands still",
+        "restart" => "when the server is restarted",
+        "kill" => "when the server is killed",
+        "power-loss" => "when power is lost",
+        other => other,
+    }
+}
