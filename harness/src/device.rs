@@ -357,8 +357,10 @@ impl Device {
     fn consume(&mut self, now_ns: u64) {
         self.unconsumed += 1;
         if self.habits.consume_ns == 0 {
-            self.unconsumed = 0;
-            self.wish(now_ns, Wish::Consumed(1));
+            // Also what was left when a slow application became quick.
+            let taken = std::mem::take(&mut self.unconsumed);
+            self.consume_due_ns = None;
+            self.wish(now_ns, Wish::Consumed(taken));
         } else if self.consume_due_ns.is_none() {
             self.consume_due_ns = Some(now_ns + self.habits.consume_ns);
         }

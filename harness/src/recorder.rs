@@ -74,6 +74,13 @@ pub struct DeviceProgress {
     unplaced: FxHashSet<Message>,
 }
 
+impl DeviceProgress {
+    /// How much its application has: positions, and messages without any.
+    pub fn taken(&self) -> u64 {
+        self.has.values().sum::<u64>() + self.unplaced.len() as u64
+    }
+}
+
 impl Recorder {
     /// Writes to `sink`.
     pub fn new(sink: Sink) -> Self {

@@ -275,6 +275,9 @@ fn sentence(mode: &ModeAudit, row: &AuditRow, seen: &SeenUnder) -> String {
     let runs = seen.broken + seen.held;
     let source = match (&row.claim, &row.disclaimer) {
         (Some(claim), _) if seen.claimed => format!("promised by {}", claim.source),
+        (Some(claim), _) if !claim.under.is_empty() => {
+            format!("promised up to {} only", claim.under.last().map_or("", String::as_str))
+        }
         (_, Some(source)) => format!("not promised: {source}"),
         _ => "nobody promises it".to_owned(),
     };
@@ -325,5 +328,105 @@ fn fault_words(fault: &str) -> &str {
         "kill" => "when the server is killed",
         "power-loss" => "when power is lost",
         other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::history::Header;
+    use crate::run::{Drain, RunFacts};
+
+    /// A run in which one guarantee came out like this.
+    fn run(guarantee: &str, claimed: bool, broken: u64) -> Run {
+        let mut run = Run::new(Header::default(), RunFacts::new([]));
+        run.drain = Some(Drain { converged: true, missing: String::new() });
+        let finding = Finding {
+            anomaly: "lost".to_owned(),
+            expected: "it arrives".to_owned(),
+            actual: "it does not".to_owned(),
+            conversation: None,
+            device: None,
+            message: None,
+            timeline: Vec::new(),
+        };
+        run.judgements.push(Judgement {
+            guarantee: guarantee.to_owned(),
+            claimed,
+            verdict: if broken > 0 { Verdict::Violated } else { Verdict::Pass },
+            observed: format!("{broken} broken"),
+            findings_total: broken,
+            findings: if broken > 0 { vec![finding] } else { Vec::new() },
+        });
+        run
+    }
+
+    fn mode(claim: bool) -> ModeAudit {
+        let claim =
+            claim.then(|| ClaimWords { source: "page 1".to_owned(), under: vec!["restart".to_owned()] });
+        let row = |guarantee: &str, claim| AuditRow {
+            guarantee: guarantee.to_owned(),
+            claim,
+            disclaimer: None,
+            seen: Vec::new(),
+        };
+        ModeAudit {
+            mode: "m".to_owned(),
+            words: "words".to_owned(),
+            runs: 0,
+            rows: vec![row("no-loss", claim), row("intact", None)],
+            void: Vec::new(),
+            skipped: Vec::new(),
+        }
+    }
+
+    fn add(mode: &mut ModeAudit, fault: &str, run: &Run) {
+        mode.add(&Audited { case: "c", fault, folder: "runs/c", run });
+    }
+
+    #[test]
+    fn what_holds_where_it_is_claimed_and_breaks_elsewhere_is_no_breach() {
+        let mut mode = mode(true);
+        add(&mut mode, "restart", &run("no-loss", true, 0));
+        assert_eq!(mode.rows[0].standing(), Standing::AsClaimed);
+        add(&mut mode, "kill", &run("no-loss", false, 7));
+        assert_eq!(mode.rows[0].standing(), Standing::Unpromised);
+        add(&mut mode, "restart", &run("no-loss", true, 2));
+        assert_eq!(mode.rows[0].standing(), Standing::Weaker);
+        mode.conclude();
+        assert_eq!(mode.rows.len(), 1, "what nobody claims and nothing tested is left out");
+        let audit = Audit {
+            avouch_audit: AUDIT_VERSION,
+            target: "t".to_owned(),
+            about: String::new(),
+            seeds: vec![1],
+            outcome: Outcome::Violated,
+            modes: vec![mode],
+            repeat: String::new(),
+        };
+        assert_eq!(
+            audit.weaknesses(),
+            [
+                "m: acknowledged messages do not reach everybody when the server is restarted (2 lost, in 1 of 2 runs: c); \
+             promised by page 1",
+                "m: acknowledged messages do not reach everybody when the server is killed (7 lost, in 1 of 1 runs: c); \
+             promised up to restart only",
+            ]
+        );
+        let mut text = Vec::new();
+        crate::render::write_audit_text(&audit, &mut text).unwrap();
+        let text = String::from_utf8(text).unwrap();
+        assert!(text.contains("WEAKER: 2 lost") && text.contains("broken: 7 lost"), "{text}");
+        let mut xml = Vec::new();
+        crate::render::write_audit_junit(&audit, &mut xml).unwrap();
+        assert!(String::from_utf8(xml).unwrap().contains("failures=\"1\""));
+    }
+
+    #[test]
+    fn what_nobody_claims_and_holds_is_stronger() {
+        let mut mode = mode(false);
+        add(&mut mode, "nothing", &run("no-loss", false, 0));
+        assert_eq!(mode.rows[0].standing(), Standing::Stronger);
+        assert_eq!(mode.rows[1].standing(), Standing::Untested);
     }
 }

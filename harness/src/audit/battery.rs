@@ -33,7 +33,10 @@ const LARGE_BACKLOG: u32 = 1_500;
 pub fn cases(dialect: &dyn Dialect, depth: Depth) -> Vec<Case> {
     let mut cases = vec![steady()];
     cases.extend(cuts(&dialect.steps(), depth));
-    cases.extend(clients(depth));
+    cases.extend(clients());
+    if depth == Depth::Full {
+        cases.extend(more_clients());
+    }
     cases.extend(nodes(depth));
     cases
 }
@@ -102,7 +105,7 @@ fn cuts(steps: &[Step], depth: Depth) -> Vec<Case> {
             let name = format!("cut-{edge}-{kind}-{}", word(step.party));
             let about = format!("The connection of the {} ends {edge} {}.", word(step.party), step.kind);
             let draft = Draft::new(&name, &about, workload).fault(&cut(step, edge, 4, "rst"));
-            cases.push(draft.fault(&cut(step, edge, 19, "fin")).fault(&cut(step, edge, 20, "rst")).done());
+            cases.push(draft.fault(&cut(step, edge, 19, "fin")).fault(&cut(step, edge, 41, "rst")).done());
         }
     }
     cases
@@ -124,10 +127,13 @@ fn word(party: Party) -> &'static str {
     }
 }
 
+/// Messages that flow while something happens to a client.
+const FLOWING: &str = "rate = \"60/s\"\nduration = \"3s\"";
+
 /// What clients and their networks do.
-fn clients(depth: Depth) -> Vec<Case> {
-    let flowing = "rate = \"60/s\"\nduration = \"3s\"";
-    let mut cases = vec![
+fn clients() -> Vec<Case> {
+    let flowing = FLOWING;
+    vec![
         Draft::new(
             "return-to-backlog",
             "A recipient comes back to what was sent while the sender goes on.",
@@ -149,11 +155,13 @@ fn clients(depth: Depth) -> Vec<Case> {
             "at = \"500ms\"\ndevice = \"u0\"\nsend = {{ conversation = \"c0\", count = {LARGE_BACKLOG} }}"
         ))
         .done(),
-    ];
-    if depth == Depth::Quick {
-        return cases;
-    }
-    cases.extend([
+    ]
+}
+
+/// More of it.
+fn more_clients() -> Vec<Case> {
+    let flowing = FLOWING;
+    vec![
         Draft::new(
             "backlog-300",
             "A recipient is away while a few hundred messages are sent.",
@@ -200,8 +208,7 @@ fn clients(depth: Depth) -> Vec<Case> {
         .fault("cut = { link = \"u1\" }\nevery = \"700ms\"")
         .fault("cut = { link = \"u2\", how = \"fin\" }\nevery = \"800ms\"")
         .done(),
-    ]);
-    cases
+    ]
 }
 
 /// What happens to the server. One recipient is away when it does, so that something is owed.
@@ -248,7 +255,7 @@ fn nodes(depth: Depth) -> Vec<Case> {
             "rate = \"60/s\"\nduration = \"5s\"",
         )
         .fault(away_long)
-        .fault("restart = { restart_after = \"150ms\" }\nevery = \"1200ms\"")
+        .fault("restart = { restart_after = \"150ms\" }\nat = \"600ms\"\nevery = \"1100ms\"")
         .done(),
         Draft::new(
             "kill-loop",
@@ -256,7 +263,7 @@ fn nodes(depth: Depth) -> Vec<Case> {
             "rate = \"60/s\"\nduration = \"5s\"",
         )
         .fault(away_long)
-        .fault("kill = { restart_after = \"150ms\" }\nevery = \"1200ms\"")
+        .fault("kill = { restart_after = \"150ms\" }\nat = \"600ms\"\nevery = \"1100ms\"")
         .done(),
         Draft::new(
             "pause-long",

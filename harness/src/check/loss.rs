@@ -203,10 +203,12 @@ impl Loss {
             None if seen == 0 => Outcome::Idle(idle.to_owned()),
             None => Outcome::Held(held),
         };
+        // Where nothing was acknowledged at all, the whole run says so.
+        let promised = if index.run.accepted == 0 { 1 } else { index.run.promised };
         let kill = deaths(index, Death::Process);
         let power = deaths(index, Death::Power);
         vec![
-            scan.loss.rule("no-loss", or_idle(1, held, "")),
+            scan.loss.rule("no-loss", or_idle(promised, held, "no ack promised that a message arrives")),
             scan.offline.rule(
                 "offline-complete",
                 or_idle(

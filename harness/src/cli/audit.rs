@@ -62,6 +62,9 @@ struct Planned {
     task: Task,
 }
 
+/// Runs to carry out, and cases that cannot be, by mode.
+type Battery = (Vec<Planned>, Vec<(usize, VoidRun)>);
+
 pub(super) fn audit(args: &Args, output: Output) -> Exit {
     let prepared = targets::find(&args.target).and_then(|found| {
         let subjects = subjects(args, &found)?;
@@ -126,7 +129,7 @@ fn subjects(args: &Args, found: &Found) -> Result<Vec<Subject>, String> {
 }
 
 /// Every case of every mode and seed; what cannot be carried out here is told once per case.
-fn plan(args: &Args, subjects: &[Subject]) -> Result<(Vec<Planned>, Vec<(usize, VoidRun)>), String> {
+fn plan(args: &Args, subjects: &[Subject]) -> Result<Battery, String> {
     let depth = if args.quick { Depth::Quick } else { Depth::Full };
     let scenarios = args.out.join("scenarios");
     fs::create_dir_all(&scenarios).map_err(|error| {
@@ -183,7 +186,7 @@ fn one(
 
 fn brief(args: &Args, found: &Found) -> Brief {
     let quick = if args.quick { " --quick" } else { "" };
-    let modes: String = args.modes.iter().map(|mode| format!(" --mode {mode}")).collect();
+    let modes: String = args.modes.iter().flat_map(|mode| [" --mode ", mode.as_str()]).collect();
     let seeds = if args.seeds == 1 { String::new() } else { format!(" --seeds {}", args.seeds) };
     Brief {
         target: found.name.clone(),

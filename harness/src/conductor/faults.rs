@@ -291,7 +291,7 @@ fn there<W: World>(stage: &Stage<W>, devices: &[u32]) -> (u64, u64) {
 fn delivered<W: World>(stage: &Stage<W>, devices: &[u32]) -> u64 {
     let progress = stage.recorder.progress();
     let known = devices.iter().filter_map(|device| progress.devices.get(device));
-    known.flat_map(|device| device.has.values()).sum()
+    known.map(crate::recorder::DeviceProgress::taken).sum()
 }
 
 fn names<W: World>(stage: &Stage<W>, devices: &[u32]) -> String {

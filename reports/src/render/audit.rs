@@ -9,7 +9,9 @@ use crate::run::Outcome;
 use crate::timeline::Timeline;
 
 /// Timelines that are shown in full; each weakness names its run folder anyhow.
-const TIMELINES_MAX: usize = 6;
+const TIMELINES_MAX: usize = 3;
+/// Lines of a reason.
+const WHY_LINES_MAX: usize = 8;
 /// Runs that show nothing are named up to here.
 const VOID_MAX: usize = 12;
 
@@ -126,8 +128,11 @@ fn cells(row: &AuditRow) -> Vec<Vec<String>> {
 fn write_void(mode: &ModeAudit, out: &mut dyn Write) -> io::Result<()> {
     for (word, list) in [("showed nothing", &mode.void), ("skipped", &mode.skipped)] {
         for it in list.iter().take(VOID_MAX) {
-            let why = it.why.lines().next().unwrap_or_default();
-            writeln!(out, "  {word}: {}: {}", visible(&it.case), visible(why))?;
+            writeln!(out, "  {word}: {}", visible(&it.case))?;
+            // The end of a log, where the server did not start.
+            for line in it.why.lines().take(WHY_LINES_MAX) {
+                writeln!(out, "      {}", visible(line))?;
+            }
         }
         if list.len() > VOID_MAX {
             writeln!(out, "  {word}: {} more", list.len() - VOID_MAX)?;

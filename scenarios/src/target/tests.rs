@@ -126,3 +126,11 @@ impl FaultModel {
         plan.faults.iter().map(|planned| Self::of(&planned.fault)).collect()
     }
 }
+
+#[test]
+fn the_example_of_the_documents_is_a_target() {
+    let page = include_str!("../../../docs/targets.md");
+    let example = page.split("```toml\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
+    let target = parse_target("docs/targets.md", example).unwrap_or_else(|refused| panic!("{refused}"));
+    assert!(target.start.is_some() && target.mode.len() == 1);
+}

@@ -36,7 +36,11 @@ impl Deliveries {
     }
 
     /// A message came: what to answer at once, and what the device saw.
-    pub(super) fn arrived(&mut self, conversation: Conversation, publish: Publish) -> (Option<Bytes>, What) {
+    pub(super) fn arrived(
+        &mut self,
+        conversation: Conversation,
+        publish: Publish,
+    ) -> (Option<Bytes>, Vec<What>) {
         let Publish { dup, qos, id, payload, .. } = publish;
         let (device, message) = (self.device, payload::read(self.salt, &payload));
         if qos == Qos::Two {
@@ -46,14 +50,16 @@ impl Deliveries {
                 }
                 let answer = is_taken.then(|| codec::ack(AckKind::PubRec, id));
                 let what = What::Suppressed { device, conversation, message, seq: None, redelivered: dup };
-                return (answer, what);
+                let acknowledged = What::Acknowledged { device, conversation, up_to: None, message };
+                let acknowledged = answer.is_some().then_some(acknowledged).filter(|_| message.is_some());
+                return (answer, std::iter::once(what).chain(acknowledged).collect());
             }
             self.held.insert(id, false);
         }
         self.untaken.push_back(Untaken { qos, id, conversation, message, is_current: true });
         let digest = payload::digest(&payload);
         let what = What::Delivered { device, conversation, message, seq: None, digest, redelivered: dup };
-        (None, what)
+        (None, vec![what])
     }
 
     /// The application took the oldest message: packets to send, and what the device did.

@@ -101,24 +101,27 @@ impl Dialect for Spoken {
         Rc::new(move |device| {
             let (plan, settings) = (plan.clone(), settings.clone());
             Box::new(move |installation| -> Box<dyn Adapter> {
-                Box::new(Mqtt::new(settings.clone(), identity(&plan, device, installation)))
+                Box::new(Mqtt::new(settings.clone(), identity(&plan, &settings, device, installation)))
             })
         })
     }
 }
 
-/// Client ids and topics carry the run's salt, so that no other run's sessions and messages are met on a server that both use.
-fn identity(plan: &Plan, device: u32, installation: u32) -> Identity {
+/// Client ids and topics carry a mark of the run, so that no other run's sessions and messages are met on a server that both
+/// use, also at the same time: the seed, the scenario and how the protocol is spoken.
+fn identity(plan: &Plan, settings: &Settings, device: u32, installation: u32) -> Identity {
     let salt = payload::salt(plan.seed);
+    let run = payload::digest(format!("{} {} {}", plan.seed, plan.scenario, settings.words()).as_bytes());
     let user = plan.devices[device as usize].user;
     let conversations = plan.conversations.iter().enumerate();
     let subscribed = conversations.filter(|(_, it)| it.members.contains(&user));
     Identity {
         device,
-        client_id: format!("avouch-{salt:08x}-d{device}-{installation}"),
+        // Letters and digits, and no more than 23 of them: what every server has to take [MQTT-3.1.3-5].
+        client_id: format!("av{:012x}d{device}i{installation}", run >> 16),
         salt,
         seed: draw(plan.seed, CLIENT, &[u64::from(device), u64::from(installation)]),
-        topics: (0..plan.conversations.len()).map(|number| format!("avouch/{salt:08x}/c{number}")).collect(),
+        topics: (0..plan.conversations.len()).map(|number| format!("avouch/{run:016x}/c{number}")).collect(),
         subscribed: subscribed.map(|(number, _)| number as u32).collect(),
     }
 }

@@ -288,7 +288,7 @@ impl Mqtt {
         };
         let (answer, what) = self.deliveries.arrived(Conversation(conversation), publish);
         self.send_all(now_ns, answer);
-        self.saw(what);
+        self.saw_all(what);
     }
 
     fn timeout(&mut self, now_ns: u64) {

@@ -206,6 +206,8 @@ impl Index {
                 self.conversations[conversation].push_ack(at_ns, state.seq);
             }
         }
+        let promised = state.rung <= Rung::Received && rung > Rung::Received;
+        self.run.promised += u64::from(promised);
         state.rung = state.rung.max(rung);
         if state.is(flag::CHANGE) {
             self.change_accepted(at_ns, slot, seq);

@@ -34,6 +34,8 @@ pub(crate) enum Death {
 pub(crate) struct Run {
     pub(crate) sends: u64,
     pub(crate) accepted: u64,
+    /// Of these, at a rung that promises anything.
+    pub(crate) promised: u64,
     pub(crate) receptions: u64,
     /// Operations without an outcome.
     pub(crate) outstanding: u64,
