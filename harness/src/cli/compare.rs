@@ -69,10 +69,8 @@ pub(super) fn compare(args: &Args, output: Output) -> Exit {
 
 fn tell(text: &mut String, mine: &Run, theirs: &Run, pair: &Pair) {
     let header = &mine.header;
-    let words = format!(
-        "{} (seed {:?}), {} and {}: {pair}",
-        header.scenario, header.seed, header.world, theirs.header.world
-    );
+    let seed = header.seed.map_or_else(|| "no seed".to_owned(), |seed| format!("seed {seed}"));
+    let words = format!("{} ({seed}), {} and {}: {pair}", header.scenario, header.world, theirs.header.world);
     let _ = writeln!(text, "{}", escape::visible(&words));
 }
 
