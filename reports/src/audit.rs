@@ -228,10 +228,11 @@ impl SeenUnder {
         if !self.cases.iter().any(|case| case == audited.case) {
             self.cases.push(audited.case.to_owned());
         }
-        // The kept findings stand for the total in the proportion in which they are there.
-        let kept = judgement.findings.len().max(1) as u64;
-        for finding in &judgement.findings {
-            *self.anomalies.entry(finding.anomaly.clone()).or_default() += judgement.findings_total / kept;
+        // Only the first findings are kept whole; what they do not name is counted with the first.
+        let unnamed = judgement.findings_total.saturating_sub(judgement.findings.len() as u64);
+        for (number, finding) in judgement.findings.iter().enumerate() {
+            let more = if number == 0 { unnamed } else { 0 };
+            *self.anomalies.entry(finding.anomaly.clone()).or_default() += 1 + more;
         }
         let smallest = judgement.findings.iter().min_by_key(|finding| finding.timeline.len());
         let is_smaller = match (&self.finding, smallest) {

@@ -20,7 +20,7 @@ use crate::subject::Subject;
 use crate::world::descriptors;
 
 /// Live runs wait most of their time: so many at once per processor.
-const JOBS_PER_PROCESSOR: usize = 4;
+const JOBS_PER_PROCESSOR: usize = 8;
 
 /// Arguments.
 #[derive(Debug, clap::Args)]
@@ -49,7 +49,7 @@ pub(super) struct Args {
     /// How the result is printed
     #[arg(long, value_enum, default_value_t)]
     format: Format,
-    /// Runs at once [default: four per processor]
+    /// Runs at once [default: eight per processor]
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..), value_name = "COUNT")]
     jobs: Option<u16>,
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, ToSocketAddrs};
 use std::path::Path;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use avouch_scenarios::plan::Plan;
@@ -158,19 +159,28 @@ impl<'a> Filled<'a> {
     }
 }
 
-/// One free port for each name. All are held until all are found, so that none is found twice; between then and the
-/// server's start somebody else may take one, which the check of the port's owner notices.
+/// Ports for servers begin here, below those that operating systems give to whoever does not care: between the moment when a
+/// port is found free and the server's start, no connection of another run may get it.
+const PORTS_FROM: u32 = 12_000;
+/// So many are tried in turn.
+const PORTS: u32 = 18_000;
+/// Every run of this process takes the next ones.
+static PORT_NEXT: AtomicU32 = AtomicU32::new(0);
+
+/// One free port for each name. Somebody else may still take one before the server does, which the check of the port's owner
+/// notices.
 fn free_ports(names: Vec<String>) -> Result<Vec<(String, u16)>, String> {
-    let mut held = Vec::new();
-    for name in names {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0));
-        held.push((name, listener.map_err(|error| format!("no port is free: {error}"))?));
-    }
-    let port = |(name, listener): (String, TcpListener)| {
-        let address = listener.local_addr().map_err(|error| format!("no port is free: {error}"))?;
-        Ok((name, address.port()))
+    let first = std::process::id().wrapping_mul(97);
+    let free = |_| {
+        let port = PORTS_FROM + first.wrapping_add(PORT_NEXT.fetch_add(1, Ordering::Relaxed)) % PORTS;
+        let port = port as u16;
+        TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok().then_some(port)
     };
-    held.into_iter().map(port).collect()
+    let named = |name: String| {
+        let port = (0..PORTS).find_map(free).ok_or("no port is free")?;
+        Ok((name, port))
+    };
+    names.into_iter().map(named).collect()
 }
 
 fn empty(folder: &Path) -> Result<(), String> {
