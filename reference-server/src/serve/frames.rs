@@ -1,7 +1,7 @@
 //! WebSocket frames as a server reads and writes them (RFC 6455, section 5): from bytes, and to bytes.
 //!
 //! The handshake is a library's. What follows it is done here, because a library that takes and gives messages one by one
-//! cost the server a fifth of its processor time: bytes are read into one buffer, a message is unmasked where it will
+//! cost the server a sixth of its processor time: bytes are read into one buffer, a message is unmasked where it will
 //! stay, and a burst is written from one buffer. There is no socket in here, there are no extensions, and no text.
 
 use std::mem::take;
