@@ -82,7 +82,8 @@ pub struct JournalOptions {
     pub cache_bytes: usize,
     /// A generation of the log is complete when it has this many bytes.
     pub segment_bytes: u64,
-    /// What makes a log's blocks its own. A real server takes a number that nobody can guess.
+    /// What makes a log's blocks its own: another number at every start, or blocks that an earlier life began and that a
+    /// start did not count may be taken for this life's. A real server takes one that nobody can guess.
     pub seed: u64,
     /// Planted defects; only a build with the feature `defects` can have any.
     pub defects: Defects,

@@ -87,7 +87,7 @@ impl Node {
     }
 
     async fn serve(&self, seed: u64) -> Result<(), String> {
-        let options = JournalOptions { defects: self.config.defects, ..JournalOptions::default() };
+        let options = JournalOptions { seed, defects: self.config.defects, ..JournalOptions::default() };
         let journal = Journal::open(self.machine.disk(), options);
         let journal = journal.map_err(|error| error.to_string())?;
         let listener = turmoil::net::TcpListener::bind((std::net::Ipv4Addr::UNSPECIFIED, PORT)).await;

@@ -169,6 +169,12 @@ impl File {
             let end = segment.end.min(bytes.len());
             self.volume.write(at as u64, &bytes[at..end])?;
         }
+        // What is not whole now must never become whole: the sectors that it lacks may be just what a later block, or the
+        // zeros of a longer file, leave there. A block without its first sector is none.
+        let first_sector = segment.end.min(bytes.len())..(segment.end + SECTOR_BYTES).min(bytes.len());
+        if bytes[first_sector.clone()].iter().any(|byte| *byte != 0) {
+            self.volume.write(segment.end as u64, &vec![0; first_sector.len()])?;
+        }
         Ok(self.volume.sync()?)
     }
 }

@@ -61,7 +61,7 @@ pub(super) enum Step {
 
 impl Process {
     pub(super) fn start(machine: &Machine, config: Config, seed: u64) -> Result<Self, String> {
-        let options = JournalOptions { defects: config.defects, ..JournalOptions::default() };
+        let options = JournalOptions { seed, defects: config.defects, ..JournalOptions::default() };
         let journal = Journal::open(machine.disk(), options);
         let mut journal = journal.map_err(|error| error.to_string())?;
         let recovered = journal.recover().map_err(|error| error.to_string())?;
