@@ -4,7 +4,7 @@
 mod owed;
 
 use std::cell::{Ref, RefCell};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 use avouch_reports::history::{Event, Message, Rung, What};
@@ -70,6 +70,8 @@ pub struct DeviceProgress {
     pub outstanding: u64,
     /// Per conversation: the highest position that its application has.
     pub has: BTreeMap<u32, u64>,
+    /// Per conversation: positions of its own messages, where they do not come back to it.
+    own: BTreeMap<u32, BTreeSet<u64>>,
     /// What its application has without a position.
     unplaced: FxHashSet<Message>,
 }
@@ -164,7 +166,11 @@ impl Progress {
         }
         let head = self.heads.entry(conversation).or_default();
         *head = seq.unwrap_or(0).max(*head);
+        let is_own = is_message && self.owing.nothing_to_senders;
         let device = self.device(device);
+        if let Some(seq) = seq.filter(|_| is_own) {
+            device.own.entry(conversation).or_default().insert(seq);
+        }
         device.outstanding = device.outstanding.saturating_sub(1);
         self.outcomes[which] += 1;
         self.moved += 1;

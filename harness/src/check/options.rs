@@ -60,6 +60,8 @@ pub struct Options {
     pub idempotent: bool,
     /// The sending device gets its own message, too.
     pub own_echo: bool,
+    /// The sending device never gets its own message: the drain does not wait for it to.
+    pub senders_left_out: bool,
     /// The sender's other devices get the message, too.
     pub siblings_owed: bool,
     /// A user who was removed is still owed what was committed before.
@@ -100,6 +102,7 @@ impl Default for Options {
             joiner_sees: JoinerSees::Anything,
             idempotent: true,
             own_echo: false,
+            senders_left_out: false,
             siblings_owed: true,
             removed_owed: false,
             contiguous: false,

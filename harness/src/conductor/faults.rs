@@ -81,6 +81,9 @@ async fn live<W: World>(stage: &Stage<W>, fault: &PlannedFault, triggers: &[Sign
     if stage.heal.is_set() {
         return; // it never began, and the record of the run says so
     }
+    if let Some(why) = stage.world.lacks(&fault.fault) {
+        return skipped(stage, fault, why.to_owned());
+    }
     match &fault.fault {
         Fault::Link(link) => self::link(stage, fault, link).await,
         Fault::Node(node) => self::node(stage, fault, node, downs).await,
@@ -90,6 +93,10 @@ async fn live<W: World>(stage: &Stage<W>, fault: &PlannedFault, triggers: &[Sign
 
 fn started<W: World>(stage: &Stage<W>, fault: &PlannedFault, target: String) {
     stage.record(What::FaultStarted { id: fault.id, kind: kind(&fault.fault).to_owned(), target });
+}
+
+fn skipped<W: World>(stage: &Stage<W>, fault: &PlannedFault, why: String) {
+    stage.record(What::FaultSkipped { id: fault.id, kind: kind(&fault.fault).to_owned(), why });
 }
 
 fn ended<W: World>(stage: &Stage<W>, fault: &PlannedFault, evidence: String) {
@@ -167,8 +174,7 @@ async fn node<W: World>(stage: &Stage<W>, fault: &PlannedFault, node: &NodeFault
     };
     match &begun {
         Err(OrderError::NotHere(why)) => {
-            let kind = kind(&fault.fault).to_owned();
-            stage.record(What::FaultSkipped { id: fault.id, kind, why: why.clone() });
+            skipped(stage, fault, why.clone());
             if takes_down {
                 downs.less(number);
             }

@@ -25,6 +25,8 @@ pub struct Owing {
     pub receipts: bool,
     /// In conversations of at most this many members.
     pub receipt_members_max: u32,
+    /// A sender's own messages do not come back to it.
+    pub nothing_to_senders: bool,
 }
 
 impl Owing {
@@ -35,6 +37,7 @@ impl Owing {
             to_removed: options.removed_owed && claimed("no-loss"),
             receipts: claimed("receipts-complete"),
             receipt_members_max: options.receipt_members_max,
+            nothing_to_senders: options.senders_left_out,
         }
     }
 }
@@ -164,6 +167,13 @@ impl DeviceProgress {
     pub fn position(&self, conversation: u32) -> u64 {
         self.has.get(&conversation).copied().unwrap_or(0)
     }
+
+    /// The greatest position up to another one that has to come from outside: its own newest ones do not.
+    pub fn last_from_others(&self, conversation: u32, up_to: u64) -> u64 {
+        let own = self.own.get(&conversation);
+        let is_own = |position: &u64| own.is_some_and(|own| own.contains(position));
+        (0..=up_to).rev().find(|position| !is_own(position)).unwrap_or(0)
+    }
 }
 
 #[cfg(test)]
@@ -176,7 +186,8 @@ mod tests {
 
     /// Three users with a device each (same numbers), all in one conversation.
     fn chat(receipt_members_max: u32) -> Progress {
-        let owing = Owing { to_removed: true, receipts: true, receipt_members_max };
+        let owing =
+            Owing { to_removed: true, receipts: true, receipt_members_max, nothing_to_senders: false };
         let mut progress = Progress { owing, ..Progress::default() };
         for number in 0..3 {
             let (device, user) = (Device(number), User(number));
@@ -278,6 +289,17 @@ mod tests {
         assert_eq!((progress.owed_to(0, 0), progress.owed_to(1, 0), progress.owed_to(5, 0)), (9, 8, 0));
         progress.owing.to_removed = false;
         assert_eq!(progress.owed_to(1, 0), 0);
+    }
+
+    #[test]
+    fn what_does_not_come_back_to_its_sender_is_not_waited_for() {
+        let mut progress = chat(256);
+        progress.owing.nothing_to_senders = true;
+        for (device, seq) in [(1, 1), (0, 2), (1, 3), (0, 4), (0, 5)] {
+            sent(&mut progress, device, seq);
+        }
+        let last = |device: u32| progress.devices[&device].last_from_others(0, progress.owed_to(device, 0));
+        assert_eq!([last(0), last(1), last(2)], [3, 5, 5]);
     }
 
     #[test]

@@ -14,6 +14,8 @@ mod tests;
 use std::future::Future;
 use std::pin::Pin;
 
+use avouch_scenarios::plan::Fault;
+
 use crate::client::Clock;
 use crate::device::Device;
 use crate::handle::Handle;
@@ -94,6 +96,10 @@ pub trait World {
     fn abandon_link(&self, device: u32);
     /// Carries out an order on a node; the answer is the evidence, in words.
     async fn order(&self, node: u32, order: NodeOrder) -> Result<String, OrderError>;
+    /// Why this world cannot carry out a planned fault on its target; `None` = it can.
+    fn lacks(&self, _fault: &Fault) -> Option<&'static str> {
+        None
+    }
     /// The next frame trigger of a planned node fault.
     async fn triggered(&self) -> Triggered;
     /// A node that ended without being told to, and the tail of its log, if there is one.
