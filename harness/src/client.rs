@@ -44,6 +44,8 @@ pub trait Connector: 'static {
     type Stream: AsyncRead + AsyncWrite + Unpin + 'static;
     /// Makes one.
     fn connect(&self) -> Pin<Box<dyn Future<Output = io::Result<Self::Stream>>>>;
+    /// What it connects to is of no use ([`Effect::Fail`]). Only connectors to what the tool started itself can hear that.
+    fn failed(&self, _why: String) {}
 }
 
 /// Reads the run's clock. Nanoseconds since the run began.
@@ -147,6 +149,10 @@ impl<C: Connector> Shell<C> {
                 Effect::Saw(what) => self.recorder.record(now_ns, what),
                 Effect::Connect => self.wire = Wire::Connecting(self.dial()),
                 Effect::Disconnect => self.close(),
+                Effect::Fail(why) => {
+                    self.connector.failed(why);
+                    self.hang_up();
+                }
                 Effect::Transmit(frame) => {
                     if self.outgoing.len() < OUTGOING_FRAMES_MAX {
                         self.outgoing.push_back(frame);

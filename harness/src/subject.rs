@@ -1,12 +1,19 @@
 //! What is put to the test: a target in one of its modes, the protocol that it speaks there, and where it is.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
 
 use avouch_scenarios::plan::Plan;
-use avouch_scenarios::target::{Claim, Disclaimer, Mode, Program, Start, TARGETS, Target, parse_target};
+use avouch_scenarios::target::{
+    Claim, Client, Disclaimer, FilledPlaces, Mode, Program, Start, TARGETS, Target, fill, parse_target,
+};
 
 use crate::adapter::protocol::{self, Dialect, PROTOCOLS};
 use crate::perform;
+use crate::world::process::program::Invocation;
+
+/// Client programs of one run, at most: each device has one.
+pub const CLIENT_PROGRAMS_MAX: usize = 256;
 
 /// The target that is part of this tool.
 pub const REFERENCE: &str = "reference";
@@ -28,6 +35,8 @@ pub struct Subject {
     pub disclaimers: Arc<[Disclaimer]>,
     /// Where it is.
     pub place: Place,
+    /// The program that each device is, where devices are programs.
+    pub client: Option<Invocation>,
 }
 
 /// Where a server comes from.
@@ -44,6 +53,8 @@ pub enum Place {
     },
     /// It runs already, at `host:port`.
     Running(String),
+    /// Only its client programs know.
+    Elsewhere,
 }
 
 impl std::fmt::Debug for Subject {
@@ -62,14 +73,32 @@ impl Subject {
         let protocol = protocol::find(&target.protocol).ok_or_else(|| {
             format!("target {name}: there is no protocol `{}`\nhint: there is {}", target.protocol, known())
         })?;
-        let dialect = (protocol.configure)(&mode.options)
+        let dialect = (protocol.configure)(&target.options(&mode))
             .map_err(|why| format!("target {name}, mode {}: {why}", mode.name))?;
+        let client = match (&target.client, dialect.is_spoken_by_programs()) {
+            (Some(client), true) => {
+                Some(invocation(client, target, &mode).map_err(|why| format!("target {name}: {why}"))?)
+            }
+            (None, false) => None,
+            (None, true) => {
+                return Err(format!(
+                    "target {name} names no client program\nhint: write [client] with command = [\"program\", …]"
+                ));
+            }
+            (Some(_), false) => {
+                return Err(format!(
+                    "target {name}: avouch speaks {} by itself, without a client program\nhint: leave [client] out, or write protocol = \"exec\"",
+                    target.protocol
+                ));
+            }
+        };
         let place = match (place, &target.start) {
             (Some(place), _) => place,
             (None, Some(Start::Part(_))) => Place::BuiltIn,
             (None, Some(Start::Program(program))) => {
                 Place::Program { program: Arc::new((**program).clone()), here: None }
             }
+            (None, None) if client.is_some() => Place::Elsewhere,
             (None, None) => {
                 return Err(format!(
                     "target {name} is not started by avouch\nhint: say where it runs: {}://host:port",
@@ -85,6 +114,7 @@ impl Subject {
             mode: Arc::new(mode),
             dialect,
             place,
+            client,
         })
     }
 
@@ -104,7 +134,7 @@ impl Subject {
 
     /// Whether it is our own server, which all worlds have.
     pub fn is_reference(&self) -> bool {
-        matches!(self.place, Place::BuiltIn)
+        matches!(self.place, Place::BuiltIn) && self.client.is_none()
     }
 
     /// Ids of what it promises in a run of a plan: some promises hold only while nothing worse happens.
@@ -131,8 +161,27 @@ impl Subject {
                     .to_owned(),
             );
         }
+        if self.client.is_some() && plan.devices.len() > CLIENT_PROGRAMS_MAX {
+            let devices = plan.devices.len();
+            return Err(format!(
+                "the scenario has {devices} devices, and each would be a client program\nhint: at most {CLIENT_PROGRAMS_MAX} are started; choose a smaller scenario"
+            ));
+        }
         protocol::check_plan(&*self.dialect, plan)
     }
+}
+
+/// A client's command with everything in its place.
+fn invocation(client: &Client, target: &Target, mode: &Mode) -> Result<Invocation, String> {
+    let of_start = match &target.start {
+        Some(Start::Program(program)) => program.values.clone(),
+        _ => BTreeMap::new(),
+    };
+    let places = FilledPlaces { named: of_start.into_iter().chain(mode.values.clone()).collect() };
+    let filled = |text: &String| fill(text, &places).map_err(|unfilled| unfilled.to_string());
+    let words = client.command.iter().map(filled).collect::<Result<_, _>>()?;
+    let environment = client.environment.iter().map(|(name, value)| Ok((name.clone(), filled(value)?)));
+    Ok(Invocation { words, environment: environment.collect::<Result<_, String>>()? })
 }
 
 /// The reference server's target file.

@@ -40,6 +40,9 @@ pub struct Target {
     /// How it is started. Default: it runs already, and `avouch` is told its address.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub start: Option<Start>,
+    /// The program that is its client, for the protocol `exec`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client: Option<Client>,
     /// What it promises in every mode.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub claim: Vec<Claim>,
@@ -98,6 +101,21 @@ pub struct Program {
     /// It must have stopped within this; then it is killed, and that is told.
     #[serde(default = "twenty_seconds")]
     pub stop_within: Time,
+}
+
+/// A program that is a device's client: one process per device, which speaks newline JSON (docs/exec.md). In its command and
+/// environment, `{here}` stands for the folder of the target file, and `{NAME}` for a value; where it has to connect to, it is told.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Client {
+    /// The program and its arguments.
+    pub command: Vec<String>,
+    /// What is added to the environment.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub environment: BTreeMap<String, String>,
+    /// Options of the protocol in every mode, unless a mode says otherwise.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub options: BTreeMap<String, Setting>,
 }
 
 /// How a server shows that it is ready: its port accepts connections, and (where it says so) a line of its log has these words.
@@ -252,6 +270,13 @@ impl Target {
         self.mode.iter().map(|mode| mode.name.clone()).collect()
     }
 
+    /// Options of the protocol in a mode: its own, and those of the client program.
+    pub fn options(&self, mode: &Mode) -> BTreeMap<String, Setting> {
+        let mut options = self.client.as_ref().map_or_else(BTreeMap::new, |client| client.options.clone());
+        options.extend(mode.options.clone());
+        options
+    }
+
     /// Everything that is promised in a mode: its own claims, then those that hold in every mode and that it does not
     /// make otherwise itself.
     pub fn claims(&self, mode: &Mode) -> Vec<Claim> {
@@ -284,6 +309,9 @@ pub const TARGETS: &[TargetEntry] = &[
     TargetEntry { name: "mqtt", text: include_str!("../targets/mqtt.toml") },
     TargetEntry { name: "reference", text: include_str!("../targets/reference.toml") },
 ];
+
+/// What a client program promises by what it says, where no target file says more: the target of `exec:PROGRAM`.
+pub const EXEC: TargetEntry = TargetEntry { name: "exec", text: include_str!("../targets/exec.toml") };
 
 /// The JSON Schema of target files, for editors.
 pub fn target_schema() -> Value {

@@ -3,6 +3,7 @@
 //! An adapter is sans-IO: it is handed time, bytes and wishes, and answers with effects. It never
 //! judges and never hides: whatever the protocol tells the device is an event of the history.
 
+pub mod exec;
 pub mod mqtt;
 pub mod protocol;
 pub mod reference;
@@ -95,6 +96,9 @@ pub enum Effect {
     Disconnect,
     /// The device learnt this.
     Saw(What),
+    /// What is at the other end is of no use, and that is nothing about the server that is put to the test: the run cannot go on.
+    /// In words.
+    Fail(String),
 }
 
 /// One device's protocol state.

@@ -4,6 +4,7 @@
 //! A new protocol is an entry of [`PROTOCOLS`] and a [`Dialect`]; nothing else has to learn its name.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -42,6 +43,7 @@ pub const PROTOCOLS: &[Protocol] = &[
             Ok(Arc::new(Reference))
         },
     },
+    super::exec::PROTOCOL,
     super::mqtt::PROTOCOL,
 ];
 
@@ -73,6 +75,18 @@ pub trait Dialect: Send + Sync {
     fn prepare(&self, plan: &mut Plan);
     /// Makes the devices' adapters.
     fn installer(&self, plan: Rc<Plan>) -> Installer;
+    /// The same, for adapters that have to know where each device finds its server: what is at the other end dials by itself.
+    fn installer_at(&self, plan: Rc<Plan>, _addresses: Vec<Option<SocketAddr>>) -> Installer {
+        self.installer(plan)
+    }
+    /// Whether each device is a program of its own, which the target has to name.
+    fn is_spoken_by_programs(&self) -> bool {
+        false
+    }
+    /// Why a fault cannot be done to its devices; `None` = it can.
+    fn lacks(&self, _fault: &Fault) -> Option<&'static str> {
+        None
+    }
 }
 
 /// One frame of a handshake.
@@ -121,8 +135,13 @@ pub fn check_plan(dialect: &dyn Dialect, plan: &Plan) -> Result<(), String> {
             Fault::Node(_) | Fault::Client(_) => None,
         };
         if let Some(kind) = trigger.into_iter().chain(filter).find(|kind| !kinds.contains(kind)) {
-            let known = kinds.join(", ");
-            return Err(format!("{} has no frame `{kind}`\nhint: it has {known}", dialect.words()));
+            let known = match &kinds[..] {
+                [] => {
+                    "what travels there is not known; name its protocol, as in framing = \"mqtt\"".to_owned()
+                }
+                kinds => format!("it has {}", kinds.join(", ")),
+            };
+            return Err(format!("{} has no frame `{kind}`\nhint: {known}", dialect.words()));
         }
     }
     let features = dialect.features();
@@ -211,7 +230,7 @@ mod tests {
         for protocol in PROTOCOLS {
             let dialect = (protocol.configure)(&BTreeMap::new()).unwrap();
             let kinds = dialect.frame_kinds();
-            assert!(!dialect.steps().is_empty(), "{}", protocol.name);
+            assert_eq!(dialect.steps().is_empty(), kinds.is_empty(), "{}", protocol.name);
             for step in dialect.steps() {
                 assert!(kinds.contains(&step.kind), "{}: {}", protocol.name, step.kind);
             }

@@ -25,9 +25,12 @@ const JOBS_PER_PROCESSOR: usize = 8;
 /// Arguments.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// The server that is put to the test: a name, a target file, or PROTOCOL://HOST:PORT of one that runs
+    /// What is put to the test: a name, a target file, PROTOCOL://HOST:PORT of a server that runs, or 'exec:PROGRAM ARGUMENTS'
     #[arg(value_name = "TARGET")]
     target: String,
+    /// Where the server of a client program runs [default: only the program knows]
+    #[arg(long, value_name = "HOST:PORT")]
+    server: Option<String>,
     /// Only these modes of the target; may be given more than once [default: all]
     #[arg(long = "mode", value_name = "NAME")]
     modes: Vec<String>,
@@ -66,7 +69,8 @@ struct Planned {
 type Battery = (Vec<Planned>, Vec<(usize, VoidRun)>);
 
 pub(super) fn audit(args: &Args, output: Output) -> Exit {
-    let prepared = targets::find(&args.target).and_then(|found| {
+    let found = targets::find(&args.target).and_then(|found| found.served_at(args.server.as_deref()));
+    let prepared = found.and_then(|found| {
         let subjects = subjects(args, &found)?;
         let (planned, skipped) = plan(args, &subjects)?;
         Ok((found, subjects, planned, skipped))
@@ -178,7 +182,7 @@ fn one(
     let repeat = format!(
         "avouch run {} --target {}{mode} --world live --seed {seed}",
         quoted(&file.display().to_string()),
-        quoted(&args.target)
+        target_words(args)
     );
     let fault = worst_fault(&plan);
     Ok(Ok((fault, Task { plan, world: World::Live, folder, repeat, subject: subject.clone() })))
@@ -192,8 +196,14 @@ fn brief(args: &Args, found: &Found) -> Brief {
         target: found.name.clone(),
         about: found.target.about.clone(),
         seeds: (args.seed..args.seed.saturating_add(args.seeds)).collect(),
-        repeat: format!("avouch audit {}{quick}{modes} --seed {}{seeds}", quoted(&args.target), args.seed),
+        repeat: format!("avouch audit {}{quick}{modes} --seed {}{seeds}", target_words(args), args.seed),
     }
+}
+
+/// What names the target on a command line.
+fn target_words(args: &Args) -> String {
+    let server = args.server.iter().flat_map(|server| [" --server ".to_owned(), quoted(server)]);
+    quoted(&args.target) + &server.collect::<String>()
 }
 
 fn render(audit: &Audit, format: Format, out: &mut dyn io::Write) -> io::Result<()> {

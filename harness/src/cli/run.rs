@@ -32,9 +32,13 @@ pub(super) struct Args {
     /// Where to carry them out [default: sim; live for a target that is not part of this tool]
     #[arg(long, value_enum)]
     world: Option<WorldName>,
-    /// The server that is put to the test: a name, a target file, or PROTOCOL://HOST:PORT of one that runs
+    /// What is put to the test: a name, a target file, PROTOCOL://HOST:PORT of a server that runs, or 'exec:PROGRAM ARGUMENTS',
+    /// a client program (docs/exec.md)
     #[arg(long, default_value = "reference", value_name = "TARGET")]
     target: String,
+    /// Where the server of a client program runs, so that its connections can be disturbed [default: only the program knows]
+    #[arg(long, value_name = "HOST:PORT")]
+    server: Option<String>,
     /// The mode of the target [default: its first]
     #[arg(long, value_name = "NAME")]
     mode: Option<String>,
@@ -109,7 +113,8 @@ pub(super) fn run(args: &Args, output: Output) -> Exit {
 }
 
 fn prepare(args: &Args, output: Output) -> Result<Vec<Task>, String> {
-    let subject = targets::find(&args.target)?.in_mode(args.mode.as_deref())?;
+    let subject = targets::find(&args.target)?.served_at(args.server.as_deref())?;
+    let subject = subject.in_mode(args.mode.as_deref())?;
     let world = world_for(args, &subject)?;
     Defects::named(args.defects.iter().map(String::as_str)).map_err(|error| error.to_string())?;
     let (scenarios, origin) = sources::load(&args.paths)?;
@@ -145,7 +150,9 @@ fn target_words(args: &Args, subject: &Subject) -> String {
         return String::new();
     }
     let mode = if subject.has_modes { format!(" --mode {}", subject.mode.name) } else { String::new() };
-    format!(" --target {}{mode}", quoted(&args.target))
+    let server =
+        args.server.as_ref().map_or_else(String::new, |server| format!(" --server {}", quoted(server)));
+    format!(" --target {}{server}{mode}", quoted(&args.target))
 }
 
 fn tasks(
@@ -259,7 +266,12 @@ fn room_for_live(world: World, tasks: &[Task], jobs: usize) -> Result<(), String
     if world != World::Live {
         return Ok(());
     }
-    let devices = tasks.iter().map(|task| task.plan.devices.len()).collect();
+    // A client program takes four pipes more; its own connections are its own.
+    let devices = tasks.iter().map(|task| {
+        let per_device = if task.subject.client.is_some() { 2 } else { 1 };
+        task.plan.devices.len() * per_device
+    });
+    let devices = devices.collect();
     descriptors::make_room(devices, jobs).map_err(|error| error.to_string())
 }
 

@@ -5,6 +5,7 @@
 //! (a loss of power, failing or slow syncs, a full disk, another wall clock), or to a server that somebody else runs, is
 //! answered with the reason.
 
+mod client;
 mod launch;
 
 use std::cell::RefCell;
@@ -36,6 +37,7 @@ use crate::interrupt::Interrupt;
 use crate::recorder::Recorder;
 use crate::session::Session;
 use crate::subject::{Place, Subject};
+use client::Clients;
 use launch::{Server, place};
 
 /// How often the process is looked at.
@@ -47,6 +49,7 @@ const NO_SYNCS: &str =
 const NO_FULL_DISK: &str = "a full disk of a real process needs its machine; the simulated world has it";
 const NO_CLOCK: &str = "another wall clock of a real process needs its machine; the simulated world has it";
 const NO_OTHER_NODE: &str = "the server has one node, which no other can be cut off from";
+const ELSEWHERE: &str = "only the client programs know where the server is, so that nothing can stand between, and it cannot be reached";
 const NOT_OURS: &str = "the server was not started by avouch, so that only its connections can be disturbed";
 /// A server that runs already must accept a connection within this.
 const REACHED_WITHIN: Duration = Duration::from_secs(5);
@@ -57,6 +60,12 @@ pub fn lacks(fault: &Fault, subject: &Subject) -> Option<&'static str> {
         && let Some(why) = crate::link::skip_reason(fault, false)
     {
         return Some(why);
+    }
+    if let Some(why) = subject.dialect.lacks(fault) {
+        return Some(why);
+    }
+    if matches!(subject.place, Place::Elsewhere) && !matches!(fault, Fault::Client(_)) {
+        return Some(ELSEWHERE);
     }
     let Fault::Node(node) = fault else { return None };
     if matches!(subject.place, Place::Running(_)) {
@@ -82,7 +91,9 @@ pub struct LiveWorld {
     addresses: Vec<Option<SocketAddr>>,
     news: News,
     recorder: Recorder,
-    casualty: RefCell<Option<String>>,
+    casualty: Rc<RefCell<Option<String>>>,
+    clients: Option<Clients>,
+    subject: Subject,
 }
 
 /// Carries a plan out on real processes and says how that ended.
@@ -100,7 +111,7 @@ pub fn perform(plan: &Rc<Plan>, subject: &Subject, session: &Session, interrupt:
             Err(why) => return Ended::TargetDied(why),
         };
         tokio::task::spawn_local(watch(world.clone()));
-        let installer = subject.dialect.installer(plan.clone());
+        let installer = subject.dialect.installer_at(plan.clone(), world.told_addresses());
         let ended = conduct(plan.clone(), world.clone(), installer, recorder, Some(interrupt)).await;
         world.close().await;
         ended
@@ -141,8 +152,33 @@ impl LiveWorld {
         let addresses = (0..plan.devices.len() as u32).map(|device| proxy.address(device)).collect();
         let node = Mutex::new(None);
         let carrier = dialect.carrier();
-        let casualty = RefCell::default();
-        Ok(Self { started, server, carrier, node, proxy, addresses, news, recorder, casualty })
+        let casualty = Rc::default();
+        let clients = subject.client.as_ref().map(|invocation| {
+            let names = plan.devices.iter().map(|device| device.name.clone()).collect();
+            Clients::new(invocation.clone(), names, folder.join("clients"))
+        });
+        let subject = subject.clone();
+        Ok(Self {
+            started,
+            server,
+            carrier,
+            node,
+            proxy,
+            addresses,
+            news,
+            recorder,
+            casualty,
+            clients,
+            subject,
+        })
+    }
+
+    /// Where programs are told to connect to.
+    fn told_addresses(&self) -> Vec<Option<SocketAddr>> {
+        match self.server {
+            Server::Elsewhere => vec![None; self.addresses.len()],
+            Server::Program { .. } | Server::Running(_) => self.addresses.clone(),
+        }
     }
 
     /// Ends the server politely; whatever is left then is killed when the last handle goes.
@@ -163,6 +199,7 @@ impl LiveWorld {
     async fn start(&self) -> Result<String, OrderError> {
         let launch = match &self.server {
             Server::Running(address) => return self.reach(*address).await,
+            Server::Elsewhere => return Ok("n1 is where its clients know it to be".to_owned()),
             Server::Program { launch, .. } => launch,
         };
         let mut node = self.node.lock().await;
@@ -244,7 +281,15 @@ impl World for LiveWorld {
     }
 
     fn start_device(&self, device: Device, recorder: &Recorder) -> Handle {
-        let address = self.addresses.get(device.number().0 as usize).copied().flatten();
+        let number = device.number().0;
+        if let Some(clients) = &self.clients {
+            let connector = clients.connector(number, self.casualty.clone());
+            let (shell, handle) =
+                Shell::new(device, (self.carrier, connector), recorder.clone(), self.clock());
+            tokio::task::spawn_local(shell.run());
+            return handle;
+        }
+        let address = self.addresses.get(number as usize).copied().flatten();
         let (shell, handle) =
             Shell::new(device, (self.carrier, LiveConnector { address }), recorder.clone(), self.clock());
         tokio::task::spawn_local(shell.run());
@@ -275,7 +320,7 @@ impl World for LiveWorld {
         if node != 0 {
             return Err(OrderError::NotHere(format!("there is no n{} in this world", node + 1)));
         }
-        if matches!(self.server, Server::Running(_)) && order != NodeOrder::Start {
+        if !matches!(self.server, Server::Program { .. }) && order != NodeOrder::Start {
             return Err(OrderError::NotHere(NOT_OURS.to_owned()));
         }
         match order {
@@ -291,6 +336,10 @@ impl World for LiveWorld {
             NodeOrder::SkewClock { .. } => Err(OrderError::NotHere(NO_CLOCK.to_owned())),
             NodeOrder::Isolate(_) => Err(OrderError::NotHere(NO_OTHER_NODE.to_owned())),
         }
+    }
+
+    fn lacks(&self, fault: &Fault) -> Option<&'static str> {
+        lacks(fault, &self.subject)
     }
 
     async fn triggered(&self) -> Triggered {

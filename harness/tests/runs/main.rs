@@ -3,6 +3,7 @@
 
 mod agreement;
 mod determinism;
+mod exec;
 mod live;
 mod void;
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::filled::{is_port, names};
-use super::{Claim, Disclaimer, Program, Start, Target};
+use super::{Claim, Client, Disclaimer, Program, Start, Target};
 use crate::diagnostic::Findings;
 use crate::names::nearest_hint;
 use crate::places::Part::{Item, Key};
@@ -16,6 +16,9 @@ pub(super) fn check(target: &Target, places: &Places<'_, '_>, findings: &mut Fin
     let mut sense = Sense { target, places, findings };
     if let Some(Start::Program(program)) = &target.start {
         sense.program(program);
+    }
+    if let Some(client) = &target.client {
+        sense.client(client);
     }
     sense.promises(&[], &target.claim, &target.disclaimer);
     for (index, mode) in target.mode.iter().enumerate() {
@@ -62,6 +65,33 @@ impl Sense<'_, '_, '_, '_, '_> {
             let hint = "write {port} where the command or a file says where to listen";
             let place = self.places.of(&[Key("start"), Key("command")]);
             self.findings.add(place, "nothing tells the server its port", hint);
+        }
+    }
+
+    fn client(&mut self, client: &Client) {
+        if client.command.is_empty() {
+            let place = self.places.of(&[Key("client"), Key("command")]);
+            self.findings.add(place, "no program is named", "write command = [\"program\", \"argument\"]");
+        }
+        let of_start = match &self.target.start {
+            Some(Start::Program(program)) => Some(program.values.keys()),
+            _ => None,
+        };
+        let moded = self.target.mode.iter().flat_map(|mode| mode.values.keys());
+        let valued = of_start.into_iter().flatten().chain(moded);
+        let known: BTreeSet<&str> = valued.map(String::as_str).chain(["here"]).collect();
+        let command = client.command.iter().enumerate();
+        let command = command.map(|(index, text)| (vec![Key("client"), Key("command"), Item(index)], text));
+        let environment = client.environment.iter();
+        let environment =
+            environment.map(|(key, text)| (vec![Key("client"), Key("environment"), Key(key.as_str())], text));
+        for (path, text) in command.chain(environment) {
+            for name in names(text).into_iter().filter(|name| !known.contains(name)) {
+                let all =
+                    "there is {here} and what [start.values] names; where to connect to stands in `init`";
+                let hint = nearest_hint(name, known.iter().copied(), all);
+                self.findings.add(self.places.of(&path), format!("nothing stands for `{{{name}}}`"), hint);
+            }
         }
     }
 

@@ -2,7 +2,7 @@ use super::*;
 
 #[test]
 fn targets_that_come_with_the_tool_are_read_and_written_alike() {
-    for entry in TARGETS {
+    for entry in TARGETS.iter().chain([&EXEC]) {
         let target = parse_target(entry.name, entry.text).unwrap_or_else(|refused| panic!("{refused}"));
         assert_eq!(parse_target("x", &toml::to_string(&target).unwrap()), Ok(target.clone()));
     }
@@ -43,6 +43,9 @@ fn what_makes_no_sense_is_refused_with_a_reason() {
         ("[start]\ncommand = [\"x\", \"{prot}\"]", "nothing stands for `{prot}`"),
         ("[start]\ncomand = [\"x\", \"{port}\"]", "did you mean `command`?"),
         ("[start]\ncommand = [\"x\", \"{port}\"]\nstop = \"kill\"", "`kill` is not known here"),
+        ("[client]\ncommand = []", "no program is named"),
+        ("[client]\ncommand = [\"x\", \"{port}\"]", "nothing stands for `{port}`"),
+        ("[client]\ncommand = [\"x\"]\nframing = \"y\"", "unknown key `framing`"),
         ("start = \"builtin\"", "did you mean `built-in`?"),
         ("start = 3", "where a text or a table is wanted"),
         ("[[mode]]\nname = \"A b\"\nabout = \"x\"", "this is no name for a mode"),
@@ -133,4 +136,23 @@ fn the_example_of_the_documents_is_a_target() {
     let example = page.split("```toml\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
     let target = parse_target("docs/targets.md", example).unwrap_or_else(|refused| panic!("{refused}"));
     assert!(target.start.is_some() && target.mode.len() == 1);
+}
+
+#[test]
+fn options_of_a_mode_come_before_those_of_the_client() {
+    let text = r#"
+about = "x"
+protocol = "exec"
+[client]
+command = ["{here}/x"]
+options = { framing = "y", history = true }
+[[mode]]
+name = "a"
+about = "x"
+options = { framing = "z" }
+"#;
+    let target = parse_target("x", text).unwrap();
+    let options = target.options(&target.mode(None).unwrap());
+    assert_eq!(options["framing"], Setting::Text("z".to_owned()));
+    assert_eq!(options["history"], Setting::Switch(true));
 }

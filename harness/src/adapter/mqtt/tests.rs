@@ -21,6 +21,7 @@ fn words(effect: Effect) -> String {
     match effect {
         Effect::Connect => "connect".to_owned(),
         Effect::Disconnect => "disconnect".to_owned(),
+        Effect::Fail(why) => why,
         Effect::Transmit(bytes) => {
             let kind = kind_name(bytes[0]).unwrap_or("?");
             match bytes[0] >> 4 {

@@ -283,6 +283,7 @@ impl Scene {
             uses_line |= !matches!(effect, Effect::Saw(_));
             match effect {
                 Effect::Saw(what) => self.recorder.record(now_ns, what),
+                Effect::Fail(why) => self.recorder.fail(why),
                 Effect::Connect => {
                     if let Some(old) = seat.wire.take() {
                         line.drop_end(now_ns, old, Way::Up);

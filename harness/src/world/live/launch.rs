@@ -30,6 +30,8 @@ pub(super) enum Server {
     },
     /// Somebody else runs it.
     Running(SocketAddr),
+    /// Only its clients know where it is.
+    Elsewhere,
 }
 
 /// Prepares everything that a start needs. A run begins with an empty server, also when the run folder was used before.
@@ -44,6 +46,9 @@ pub(super) fn place(plan: &Plan, subject: &Subject, folder: &Path) -> Result<Ser
             .map(|first| Server::Running(*first))
             .ok_or_else(|| format!("{address}: nowhere"));
     }
+    if matches!(subject.place, Place::Elsewhere) {
+        return Ok(Server::Elsewhere);
+    }
     let directory =
         std::path::absolute(folder.join("n1")).map_err(|error| format!("{}: {error}", folder.display()))?;
     match &subject.place {
@@ -54,7 +59,7 @@ pub(super) fn place(plan: &Plan, subject: &Subject, folder: &Path) -> Result<Ser
             let filled = Filled::new(subject, program, here.as_deref(), &directory)?;
             Ok(filled.server(program, &directory)?)
         }
-        Place::BuiltIn | Place::Running(_) => {
+        Place::BuiltIn | Place::Running(_) | Place::Elsewhere => {
             let launch = Box::new(our_own(plan, &directory)?);
             Ok(Server::Program { launch, stop_within: OWN_WITHIN })
         }

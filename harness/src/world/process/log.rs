@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::process::{ChildStderr, ChildStdout};
 use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
 
 /// A log is cut off after this.
 pub const LOG_BYTES_MAX: u64 = 16 * 1024 * 1024;
@@ -79,6 +80,11 @@ impl Log {
             tokio::spawn(copy(self.clone(), output, Some(watch)));
         }
         Announcement(Some(receiver))
+    }
+
+    /// Takes what a new process writes to standard error, until it closes that.
+    pub(super) fn follow_errors(&self, errors: ChildStderr) -> JoinHandle<()> {
+        tokio::spawn(copy(self.clone(), errors, None))
     }
 
     /// The end of what was written.

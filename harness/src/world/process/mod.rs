@@ -10,6 +10,7 @@
 
 mod log;
 mod owner;
+pub mod program;
 #[cfg(test)]
 mod tests;
 mod watchdog;
