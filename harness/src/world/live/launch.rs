@@ -14,7 +14,7 @@ use nix::sys::signal::Signal;
 
 use crate::perform;
 use crate::subject::{Place, Subject};
-use crate::world::process::{ADDRESS, Launch, Ready};
+use crate::world::process::{self, ADDRESS, Launch, Ready};
 
 /// Our own server must be ready, and must have stopped, within this.
 const OWN_WITHIN: Duration = Duration::from_secs(20);
@@ -179,6 +179,7 @@ fn free_ports(names: Vec<String>) -> Result<Vec<(String, u16)>, String> {
     let free = |_| {
         let port = PORTS_FROM + first.wrapping_add(PORT_NEXT.fetch_add(1, Ordering::Relaxed)) % PORTS;
         let port = port as u16;
+        let _alone = process::nobody_forks();
         TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok().then_some(port)
     };
     let named = |name: String| {

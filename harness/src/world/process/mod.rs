@@ -19,6 +19,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{ExitStatus, Stdio};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use nix::sys::signal::{Signal, killpg};
@@ -152,6 +153,13 @@ struct Running {
     input: Option<ChildStdin>,
 }
 
+/// While it is held, no other run of this process is about to start a program. Between its making and its first own
+/// instruction a child has every open socket of ours, so a port that another run only tried would be taken for that moment.
+pub(in crate::world) fn nobody_forks() -> MutexGuard<'static, ()> {
+    static FORKING: Mutex<()> = Mutex::new(());
+    FORKING.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 impl Process {
     /// Starts a server and waits until it is ready.
     pub async fn start(launch: Launch) -> Result<Self, ProcessError> {
@@ -278,6 +286,7 @@ impl Process {
         let launch = &self.launch;
         std::fs::create_dir_all(&launch.directory)?;
         let environment = launch.environment.iter().map(|(name, value)| (name, fill(value)));
+        let alone = nobody_forks();
         let mut child = Command::new(&launch.program)
             .args(launch.arguments.iter().map(fill))
             .envs(environment)
@@ -291,6 +300,7 @@ impl Process {
         let group = Pid::from_raw(child.id().unwrap_or_default() as i32);
         // From here on the group is killed whatever happens: by the watchdog, or when this is dropped.
         let watchdog = Watchdog::start(group)?;
+        drop(alone);
         let wanted = match &self.launch.ready {
             Ready::Says(address, words) => Wanted::Words(words.clone(), *address),
             Ready::Line | Ready::Accepts(_) => Wanted::Announcement,
