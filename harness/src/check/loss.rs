@@ -8,7 +8,8 @@
 //! - inflight-redelivered, when d had one at the ack, it ended, and the next session was `Resumed` (MQTT-4.4.0-1). For
 //!   protocols in which the server keeps the cursor also: `Delivered`, no `Acknowledged`, `Disconnected`,
 //!   `Session(Resumed)` ⇒ a copy, or an `Acknowledged`, follows, and copies come in their first order;
-//! - resume-truthful, when the first session of d after the ack was `Resumed` (XEP-0198 §5, MQTT 3.2.2.2);
+//! - resume-truthful, when the first session of d after the ack was `Resumed` (XEP-0198 §5, MQTT 3.2.2.2); these two only if
+//!   m was sent after the state of that session was made, unless the server catches up from a log;
 //! - durable-ack, when a process died after the ack (rung ≥ 3) and no device ever saw m after that; durable-ack-power,
 //!   when power was lost.
 //!
@@ -27,7 +28,7 @@ use super::findings::{Findings, Outcome, Place, Ruling};
 use super::index::run::Death;
 use super::index::state::{ConversationState, DeviceState, NEVER, flag};
 use super::index::{Index, Seen};
-use super::{Checker, interest};
+use super::{CatchUp, Checker, interest};
 
 mod owed_again;
 use owed_again::OwedAgain;
@@ -148,7 +149,10 @@ impl Scan {
         });
         let (at_ack, next) =
             (device.session_at(message.acked_at_ns), device.session_after(message.acked_at_ns));
-        let resumed = next.is_some_and(|s| s.kind == SessionKind::Resumed);
+        // Sent before the session's state was made, it may have been taken before, too, and is no part of what is resumed.
+        let in_state = index.options.catch_up == CatchUp::Log
+            || message.sent_at_ns > device.state_from_ns(message.acked_at_ns);
+        let resumed = in_state && next.is_some_and(|s| s.kind == SessionKind::Resumed);
         if at_ack.is_none() {
             self.offline.add("lost", place, None, || {
                 words("what came while a device was away reaches it", " while it was away")

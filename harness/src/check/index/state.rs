@@ -170,7 +170,14 @@ impl DeviceState {
 
     /// When its present session state began (its last session that was not resumed).
     pub(crate) fn epoch_from_ns(&self) -> u64 {
-        self.sessions.iter().rev().find(|s| s.kind == SessionKind::New).map_or(0, |s| s.from_ns)
+        self.state_from_ns(NEVER)
+    }
+
+    /// When the session state of a time began; 0 if it had none then.
+    pub(crate) fn state_from_ns(&self, at_ns: u64) -> u64 {
+        let until = self.sessions.partition_point(|s| s.from_ns <= at_ns);
+        let begun = self.sessions[..until].iter().rev().find(|s| s.kind == SessionKind::New);
+        begun.map_or(0, |s| s.from_ns)
     }
 }
 

@@ -62,6 +62,18 @@ fn server_keeps_cursor(h: History) -> History {
     h.with(|o| o.client_keeps_cursor = false)
 }
 
+/// The server lost the session; what was sent while its state was made anew may have been taken before that.
+#[test]
+fn what_was_sent_before_a_session_state_is_no_part_of_it() {
+    let subscribed = |h: History| h.with(|o| o.catch_up = CatchUp::Subscription);
+    let lost = |h: History| h.acc(1, 0).del(2, 1, 0).cut(3).resume(3).end();
+    check(&lost(subscribed(chat().cut(3).send(1, 1).anew(3))), &["no-loss"]);
+    check(
+        &lost(subscribed(chat().cut(3).anew(3).send(1, 1))),
+        &["no-loss", "inflight-redelivered", "resume-truthful"],
+    );
+}
+
 #[test]
 fn in_flight_with_a_cursor_at_the_server() {
     let h = server_keeps_cursor(chat()).talk(1, 1, 0, &[2, 3]).talk(1, 2, 0, &[2, 3]).cut(3).resume(3);
