@@ -2,10 +2,10 @@
 import base64, json, os, sys, threading
 import paho.mqtt.client as mqtt
 
-lock, sent, topics, flags = threading.Lock(), {}, [], {}
+lock, speaking, sent, topics, flags = threading.Lock(), threading.Lock(), {}, [], {}   # paho has a thread of its own
 
 def say(kind, to=None, **fields):
-    print(json.dumps({"type": kind, **fields, **({"in_reply_to": to} if to else {})}), flush=True)
+    with speaking: print(json.dumps({"type": kind, **fields, **({"in_reply_to": to} if to else {})}), flush=True)
 
 def on_connect(client, _, connect_flags, reason, __):
     flags["resumed"] = connect_flags.session_present

@@ -33,8 +33,10 @@ class Server(socketserver.StreamRequestHandler):
                         [other.tell(news) for name, (other, rooms) in self.connected.items() if name != device and room in rooms]
                     self.tell({"ok": message["number"], "seq": self.numbers[key]})
 
+speaking = threading.Lock()                     # two threads speak, and a line is a line
+
 def say(kind, to=None, **fields):
-    print(json.dumps({"type": kind, **fields, **({"in_reply_to": to} if to else {})}), flush=True)
+    with speaking: print(json.dumps({"type": kind, **fields, **({"in_reply_to": to} if to else {})}), flush=True)
 
 class Client:
     line, unanswered, seen, lock = None, {}, {}, threading.Lock()
@@ -80,7 +82,8 @@ class Client:
                 say("init_ok", number, version=1)
             elif kind == "connect": self.connect(number)
             elif kind == "disconnect":
-                if self.line: self.line.close() if self.line.fileno() < 0 else self.line.shutdown(socket.SHUT_RDWR)
+                try: self.line and self.line.shutdown(socket.SHUT_RDWR)
+                except OSError: pass            # it was gone already
                 say("disconnected", number)
             elif kind == "ping": say("pong", number)
             elif kind == "send":
@@ -89,7 +92,7 @@ class Client:
                     self.write(self.unanswered[number])
 
 if sys.argv[1:2] == ["serve"]:
-    socketserver.ThreadingTCPServer.daemon_threads = True
+    socketserver.ThreadingTCPServer.daemon_threads = socketserver.ThreadingTCPServer.allow_reuse_address = True
     socketserver.ThreadingTCPServer(("127.0.0.1", int(sys.argv[2])), Server).serve_forever()
 else:
     Client().run()
