@@ -38,6 +38,9 @@ pub(super) fn faults(choices: &Choices<'_>) -> Result<Vec<PlannedFault>, PlanErr
     Ok(faults)
 }
 
+/// A fault that is moved to the end of the workload begins so long before it.
+const LAST_START_NS: u64 = 50_000_000;
+
 /// Names a fault for its draws. Not drawn from the seed: [`crate::keyed::decisions`] takes both.
 fn key(name: &str, ordinal: u64, occurrence: u64) -> u64 {
     // Selections elsewhere use small numbers and those above half the range (see `traffic`): the hash keeps clear of
@@ -62,7 +65,9 @@ fn times(choices: &Choices<'_>, entry: &FaultEntry, verb: Verb<'_>, source: u64)
     let time = |occurrence: u64| {
         let moved = below(draw(choices.seed, JITTER, &[source, occurrence]), 2 * reach + 1);
         let ns = (first + occurrence * every + moved).saturating_sub(reach);
-        When::At { ns: ns.min(end.saturating_sub(1)) }
+        // A fault of the very last moment would race with the heal that undoes it, and often lose. No further than `reach`,
+        // so that it does not come near its neighbour.
+        When::At { ns: ns.min(end.saturating_sub(reach.clamp(1, LAST_START_NS))) }
     };
     (0..count).map(time).collect()
 }
