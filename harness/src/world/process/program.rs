@@ -19,9 +19,9 @@ use tokio::process::{ChildStdin, ChildStdout, Command};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-use super::Running;
 use super::log::Log;
 use super::watchdog::Watchdog;
+use super::{Running, nobody_forks};
 
 /// How long an end that shows itself by a closed output may take to be one of the process.
 const END_WITHIN: Duration = Duration::from_millis(500);
@@ -85,6 +85,7 @@ impl Host {
     fn spawn(&self) -> io::Result<Conversation> {
         let (program, arguments) =
             self.invocation.words.split_first().ok_or_else(|| io::Error::other("no program is named"))?;
+        let alone = nobody_forks();
         let mut child = Command::new(program)
             .args(arguments)
             .envs(self.invocation.environment.iter().map(|(name, value)| (name, value)))
@@ -97,6 +98,7 @@ impl Host {
         let group = Pid::from_raw(child.id().unwrap_or_default() as i32);
         // From here on the group is killed whatever happens: by the watchdog, or when this is dropped.
         let watchdog = Watchdog::start(group)?;
+        drop(alone);
         let (input, output) = (child.stdin.take(), child.stdout.take());
         let errors = child.stderr.take().map(|errors| self.log.follow_errors(errors));
         let running = RefCell::new(Running { child, group, watchdog, input: None });
