@@ -8,7 +8,10 @@
 mod gate;
 mod hgrm;
 mod hlog;
+mod intervals;
+mod over_time;
 mod recorder;
+mod sparse;
 mod summary;
 #[cfg(test)]
 mod tests;
@@ -19,7 +22,10 @@ use serde::{Deserialize, Serialize};
 pub use gate::{GateResult, LatencyGate};
 pub use hgrm::write_hgrm;
 pub use hlog::{HLOG_BYTES_MAX, INTERVAL_NS};
+pub use intervals::{Interval, IntervalError, IntervalReader};
+pub use over_time::{COLUMNS_MAX, Column, OverTime};
 pub use recorder::{LatencyRecorder, MESSAGES_TRACKED_MAX, RECEIPT_CURSORS_MAX, RecorderOptions};
+pub use sparse::Sparse;
 pub use summary::{LatencyRow, LatencySummary, PERCENTILES_MILLI, samples_needed};
 
 /// Shortest latency that is told apart, in microseconds.
@@ -134,6 +140,11 @@ impl Series {
     /// `delivered-intended-outside`: the tag in interval logs.
     pub fn tag(self) -> String {
         format!("{}-{}-{}", self.stage.name(), self.from.name(), self.window.name())
+    }
+
+    /// The series of a tag.
+    pub fn from_tag(tag: &str) -> Option<Self> {
+        Self::all().find(|series| series.tag() == tag)
     }
 
     fn index(self) -> usize {

@@ -110,8 +110,7 @@ impl LatencyRow {
 /// The smallest value that so many of all samples do not exceed; `None` if that sample never arrived.
 pub(super) fn percentile_us(histogram: &Histogram<u64>, never: u64, percentile_milli: u32) -> Option<u64> {
     let arrived = histogram.len();
-    let all = u128::from(arrived + never);
-    let rank = (all * u128::from(percentile_milli)).div_ceil(u128::from(ALL_MILLI)).max(1) as u64;
+    let rank = rank(arrived + never, percentile_milli);
     if rank > arrived {
         return None;
     }
@@ -119,4 +118,9 @@ pub(super) fn percentile_us(histogram: &Histogram<u64>, never: u64, percentile_m
     let value = histogram.value_at_quantile((rank as f64 - 0.5) / arrived as f64);
     // The lower edge of its bucket (0.1 % wide at most): a gate must never be accused of what rounding did.
     Some(histogram.lowest_equivalent(value))
+}
+
+/// Which of so many samples, in rising order and from 1, a percentile (in thousandths) is.
+pub(super) fn rank(samples: u64, percentile_milli: u32) -> u64 {
+    (u128::from(samples) * u128::from(percentile_milli)).div_ceil(u128::from(ALL_MILLI)).max(1) as u64
 }

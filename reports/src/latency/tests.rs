@@ -284,3 +284,31 @@ fn memory_is_bounded_when_nobody_answers() {
     assert_eq!(recorder.tracked(), MESSAGES_TRACKED_MAX);
     assert_eq!(recorder.summary().forgotten, 100);
 }
+
+#[test]
+fn an_interval_log_that_is_read_again_gives_the_recorders_figures() {
+    let mut recorder = recorder();
+    for message in 1..=50 {
+        let now = message * 37 * MS;
+        recorder.observe(&send(now, now - message % 3 * MS, message));
+        recorder.observe(&accepted(now + message * 1_000, message));
+        recorder.observe(&delivered(now + message * 2_000, 1, message));
+        if message % 5 > 0 {
+            recorder.observe(&delivered(now + MS, 2, message));
+        }
+    }
+    let mut log = Vec::new();
+    recorder.write_hlog(&mut log).unwrap();
+    let over_time = OverTime::read(log.as_slice()).unwrap();
+    let summary = recorder.summary();
+    for (series, total) in &over_time.totals {
+        assert_eq!(total.count(), recorder.total(*series).len(), "{}", series.tag());
+        let Some(row) = summary.row(*series) else { continue };
+        for (milli, expected) in PERCENTILES_MILLI.into_iter().zip(row.percentiles_us()) {
+            assert_eq!(total.percentile_us(milli, row.never), expected, "{} {milli}", series.tag());
+        }
+    }
+    let columns: u64 = over_time.columns.values().flat_map(|column| &column.stages).map(Sparse::count).sum();
+    assert_eq!(columns, 50 + 50 + 40);
+    assert_eq!((over_time.others, over_time.end_ns()), (0, 2 * INTERVAL_NS));
+}
