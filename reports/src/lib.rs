@@ -8,6 +8,7 @@ pub mod audit;
 pub mod escape;
 pub mod history;
 pub mod latency;
+pub mod load;
 pub mod render;
 pub mod run;
 pub mod sweep;
