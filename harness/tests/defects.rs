@@ -154,3 +154,50 @@ fn without_a_defect_the_same_scenarios_pass() {
     });
     assert!(wrong.is_empty(), "something is wrong with nothing planted:\n{}", wrong.join("\n"));
 }
+
+/// In live nobody can slow syncs down, so that many messages have to be on their way when the power goes.
+const POWER: &str = r#"
+about = "The power fails again and again under load."
+
+[workload]
+conversations = 2
+members = 3
+rate = "800/s"
+duration = "5s"
+
+[[fault]]
+power_loss = { restart_after = "100ms" }
+every = "900ms"
+
+[phases]
+drain = "20s"
+
+[expect]
+guarantees = ["durable-ack-power", "no-loss"]
+"#;
+
+#[test]
+fn a_real_loss_of_power_finds_what_is_acknowledged_before_it_is_on_the_disk() {
+    if let Some(why) = avouch::world::process::disk::why_not() {
+        assert!(why.starts_with("a loss of power takes a disk of the server's own"), "{why}");
+        return;
+    }
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("defects/power");
+    // What an earlier run of this test left.
+    let _ = std::fs::remove_dir_all(&folder);
+    std::fs::create_dir_all(&folder).expect("the folder can be made");
+    let path = folder.join("power.toml");
+    std::fs::write(&path, POWER).expect("the folder can be written");
+    for (planted, expected) in [(&[][..], Some(0)), (&["--defect", "ack-before-commit"][..], Some(1))] {
+        let ran = std::process::Command::new(env!("CARGO_BIN_EXE_avouch"))
+            .args(["run", "--world", "live", "--no-gates", "--format", "json", "--out"])
+            .arg(folder.join("out"))
+            .arg(&path)
+            .args(planted)
+            .output()
+            .expect("our own binary can be started");
+        let run = Run::from_json(&ran.stdout).unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!(ran.status.code(), expected, "{planted:?}: {:?}", run.reasons);
+        assert_eq!(violated(&run).contains("durable-ack-power"), expected == Some(1), "{:?}", run.reasons);
+    }
+}

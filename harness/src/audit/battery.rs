@@ -211,60 +211,46 @@ fn more_clients() -> Vec<Case> {
     ]
 }
 
-/// What happens to the server. One recipient is away when it does, so that something is owed.
+/// A recipient that is away when something happens to the server is owed something.
+const AWAY: &str = "offline = { client = \"u2\" }\nat = \"400ms\"\nfor = \"2200ms\"";
+/// The same, for cases that take longer.
+const AWAY_LONG: &str = "offline = { client = \"u2\" }\nat = \"100ms\"\nfor = \"4500ms\"";
+
+/// What happens to the server under load.
 fn nodes(depth: Depth) -> Vec<Case> {
     let flowing = "rate = \"80/s\"\nduration = \"3s\"";
-    let away = "offline = { client = \"u2\" }\nat = \"400ms\"\nfor = \"2200ms\"";
-    let settled = "duration = \"5s\"";
-    let messages = "at = \"300ms\"\ndevice = \"u0\"\nsend = { conversation = \"c0\", count = 60 }";
-    let away_long = "offline = { client = \"u2\" }\nat = \"100ms\"\nfor = \"4500ms\"";
     let mut cases = vec![
         Draft::new("restart", "The server is asked to stop and started again, under load.", flowing)
-            .fault(away)
+            .fault(AWAY)
             .fault("restart = { restart_after = \"200ms\" }\nat = \"1200ms\"")
             .done(),
         Draft::new("kill", "The server is killed under load.", flowing)
-            .fault(away)
+            .fault(AWAY)
             .fault("kill = { restart_after = \"200ms\" }\nat = \"1200ms\"")
             .done(),
         Draft::new("pause", "The server stands still for a while.", flowing)
             .fault("pause = {}\nat = \"800ms\"\nfor = \"1s\"")
             .done(),
-        Draft::new("kill-settled", "The server is killed when nothing has happened for seconds.", settled)
-            .step(messages)
-            .fault(away_long)
-            .fault("kill = { restart_after = \"200ms\" }\nat = \"3800ms\"")
+        settled("kill", "The server is killed when nothing has happened for seconds."),
+        Draft::new("power-loss", "The machine of the server loses power under load.", flowing)
+            .fault(AWAY)
+            .fault("power_loss = { restart_after = \"200ms\" }\nat = \"1200ms\"")
             .done(),
     ];
-    if depth == Depth::Quick {
-        return cases;
+    if depth == Depth::Full {
+        cases.extend(more_nodes());
     }
-    cases.extend([
-        Draft::new(
-            "restart-settled",
-            "The server is restarted when nothing has happened for seconds.",
-            settled,
-        )
-        .step(messages)
-        .fault(away_long)
-        .fault("restart = { restart_after = \"200ms\" }\nat = \"3800ms\"")
-        .done(),
-        Draft::new(
-            "restart-loop",
-            "The server is restarted again and again.",
-            "rate = \"60/s\"\nduration = \"5s\"",
-        )
-        .fault(away_long)
-        .fault("restart = { restart_after = \"150ms\" }\nat = \"600ms\"\nevery = \"1100ms\"")
-        .done(),
-        Draft::new(
-            "kill-loop",
-            "The server is killed again and again.",
-            "rate = \"60/s\"\nduration = \"5s\"",
-        )
-        .fault(away_long)
-        .fault("kill = { restart_after = \"150ms\" }\nat = \"600ms\"\nevery = \"1100ms\"")
-        .done(),
+    cases
+}
+
+/// More of it.
+fn more_nodes() -> Vec<Case> {
+    vec![
+        settled("restart", "The server is restarted when nothing has happened for seconds."),
+        settled("power_loss", "The machine loses power when nothing has happened for seconds."),
+        again("restart", "1100ms", "The server is restarted again and again."),
+        again("kill", "1100ms", "The server is killed again and again."),
+        again("power_loss", "1900ms", "The machine loses power again and again."),
         Draft::new(
             "pause-long",
             "The server stands still for longer than clients wait.",
@@ -272,12 +258,23 @@ fn nodes(depth: Depth) -> Vec<Case> {
         )
         .fault("pause = {}\nat = \"500ms\"\nfor = \"4500ms\"")
         .done(),
-        Draft::new("power-loss", "The machine of the server loses power.", flowing)
-            .fault(away)
-            .fault("power_loss = { restart_after = \"200ms\" }\nat = \"1200ms\"")
-            .done(),
-    ]);
-    cases
+    ]
+}
+
+/// A node fault long after the last message.
+fn settled(verb: &str, about: &str) -> Case {
+    let messages = "at = \"300ms\"\ndevice = \"u0\"\nsend = { conversation = \"c0\", count = 60 }";
+    let fault = format!("{verb} = {{ restart_after = \"200ms\" }}\nat = \"3800ms\"");
+    let draft = Draft::new(&format!("{}-settled", verb.replace('_', "-")), about, "duration = \"5s\"");
+    draft.step(messages).fault(AWAY_LONG).fault(&fault).done()
+}
+
+/// A node fault again and again, under load.
+fn again(verb: &str, every: &str, about: &str) -> Case {
+    let workload = "rate = \"60/s\"\nduration = \"5s\"";
+    let fault = format!("{verb} = {{ restart_after = \"150ms\" }}\nat = \"600ms\"\nevery = \"{every}\"");
+    let draft = Draft::new(&format!("{}-loop", verb.replace('_', "-")), about, workload);
+    draft.fault(AWAY_LONG).fault(&fault).done()
 }
 
 #[cfg(test)]

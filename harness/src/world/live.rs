@@ -1,12 +1,13 @@
 //! The live world: a real server, real sockets, and the chaos proxy between.
 //!
 //! Everything of the tool runs on one thread, as in the simulated world; a server that is started is a process of its own,
-//! in a data directory of its own below the run folder. What cannot be done to a real process without owning its machine
-//! (a loss of power, failing or slow syncs, a full disk, another wall clock), or to a server that somebody else runs, is
-//! answered with the reason.
+//! in a data directory of its own below the run folder; where the plan has a loss of power, on a disk of its own
+//! ([`super::process::disk`]). What cannot be done to a real process without owning its machine (failing or slow syncs, a full
+//! disk, another wall clock), or to a server that somebody else runs, is answered with the reason.
 
 mod client;
 mod launch;
+mod power;
 
 use std::cell::RefCell;
 use std::future::Future;
@@ -26,7 +27,7 @@ use tokio::task::LocalSet;
 use tokio::time::Instant;
 
 use super::news::{self, News};
-use super::process::{Process, Stopped};
+use super::process::{Launch, Process, Stopped, disk};
 use super::proxy::{Clock as LinkClock, Config, Proxy};
 use super::{LocalTask, NodeOrder, OrderError, Triggered, World};
 use crate::client::{Carrier, Clock, Connector, Shell};
@@ -43,7 +44,6 @@ use launch::{Server, place};
 /// How often the process is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
-const NO_POWER_LOSS: &str = "a loss of power of a real process needs its machine; the simulated world has it";
 const NO_SYNCS: &str =
     "slow or failing syncs of a real process need its machine; the simulated world has them";
 const NO_FULL_DISK: &str = "a full disk of a real process needs its machine; the simulated world has it";
@@ -73,7 +73,7 @@ pub fn lacks(fault: &Fault, subject: &Subject) -> Option<&'static str> {
     }
     match node.verb {
         NodeVerb::Kill { .. } | NodeVerb::Pause | NodeVerb::Restart { .. } => None,
-        NodeVerb::PowerLoss { .. } => Some(NO_POWER_LOSS),
+        NodeVerb::PowerLoss { .. } => disk::why_not(),
         NodeVerb::SlowSync { .. } | NodeVerb::FailSync => Some(NO_SYNCS),
         NodeVerb::DiskFull => Some(NO_FULL_DISK),
         NodeVerb::ClockSkew { .. } => Some(NO_CLOCK),
@@ -203,10 +203,15 @@ impl LiveWorld {
             Server::Program { launch, .. } => launch,
         };
         let mut node = self.node.lock().await;
+        let within = self.power_on().await?;
         self.tell("started");
-        match node.as_mut() {
-            Some(process) => process.start_again().await.map_err(failed)?,
-            None => *node = Some(Process::start((**launch).clone()).await.map_err(failed)?),
+        if let Some(process) = node.as_mut() {
+            process.see_within(within);
+            process.start_again().await.map_err(failed)?;
+        } else {
+            let launch = Launch { within, ..(**launch).clone() };
+            *node = Some(Process::start(launch).await.map_err(failed)?);
+            self.settle().await?;
         }
         let process = node.as_ref().and_then(|process| Some((process.address()?, process.id()?)));
         let Some((address, id)) = process else {
@@ -328,7 +333,7 @@ impl World for LiveWorld {
             NodeOrder::Kill | NodeOrder::Stop | NodeOrder::Pause | NodeOrder::Resume => {
                 self.signal(order).await
             }
-            NodeOrder::LosePower => Err(OrderError::NotHere(NO_POWER_LOSS.to_owned())),
+            NodeOrder::LosePower => self.lose_power().await,
             NodeOrder::SlowSync { .. } | NodeOrder::FailSync(_) => {
                 Err(OrderError::NotHere(NO_SYNCS.to_owned()))
             }

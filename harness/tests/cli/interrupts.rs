@@ -89,7 +89,11 @@ async fn a_request_to_terminate_ends_and_judges_what_goes_on() {
 
 /// A live run with its server, which is up.
 async fn live(scratch: &Scratch) -> (Child, SocketAddr) {
-    scratch.write("long.toml", LONG);
+    live_of(scratch, LONG).await
+}
+
+async fn live_of(scratch: &Scratch, scenario: &str) -> (Child, SocketAddr) {
+    scratch.write("long.toml", scenario);
     let mut command = scratch.command(&["run", "long.toml", "--world", "live", "--out", "out"]);
     let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let log = scratch.path("out/long-live-1/n1/log.txt");
@@ -159,4 +163,73 @@ async fn a_paused_server_does_not_outlive_a_killed_tool() {
     send(&child, Signal::SIGKILL);
     child.wait().unwrap();
     nobody_is_left(address).await;
+}
+
+/// Images of disks that are still mounted for runs in a folder.
+fn disks(scratch: &Scratch) -> usize {
+    let devices = fs::read_dir("/sys/block").into_iter().flatten().flatten();
+    let images = devices.filter_map(|it| fs::read_to_string(it.path().join("loop/backing_file")).ok());
+    images.filter(|image| image.contains(&*scratch.0.to_string_lossy())).count()
+}
+
+/// A live run whose server has a disk that can lose its power, ended by a signal.
+async fn no_disk_is_left_by(signal: Signal) {
+    let scratch = Scratch::new(&format!("disk-{signal}"));
+    let loses = "[[fault]]\npower_loss = { restart_after = \"200ms\" }\nat = \"1s\"\n";
+    let (mut child, address) = live_of(&scratch, &format!("{LONG}{loses}")).await;
+    let expected = usize::from(avouch::world::process::disk::why_not().is_none());
+    assert_eq!(disks(&scratch), expected, "where there can be a disk, there is one");
+    let history = scratch.path("out/long-live-1/history.jsonl");
+    let word = if expected == 1 { "power lost" } else { "fault-skipped" };
+    until("a loss of power", || fs::read_to_string(&history).ok()?.contains(word).then_some(())).await;
+    send(&child, signal);
+    child.wait().unwrap();
+    nobody_is_left(address).await;
+    until("the end of the disk", || (disks(&scratch) == 0).then_some(())).await;
+    let entries = fs::read_dir(scratch.path("out/long-live-1/n1")).unwrap().flatten();
+    let mut left: Vec<_> = entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+    left.sort();
+    assert!(left.iter().all(|name| !name.contains(".img")), "{left:?}");
+}
+
+#[tokio::test]
+async fn a_killed_tool_leaves_no_disk() {
+    no_disk_is_left_by(Signal::SIGKILL).await;
+}
+
+#[tokio::test]
+async fn an_interrupted_tool_leaves_no_disk() {
+    no_disk_is_left_by(Signal::SIGINT).await;
+}
+
+/// A run with client programs that do nothing, ended by a signal.
+async fn no_program_is_left_by(signal: Signal) {
+    let scratch = Scratch::new(&format!("program-{signal}"));
+    scratch.write("long.toml", LONG);
+    let pids = scratch.path("pids");
+    // A child of its own, which does not see its input close.
+    let client = format!("exec:/bin/sh -c 'sleep 600 & echo $$ $! >> {}; wait'", pids.display());
+    let mut command = scratch.command(&["run", "long.toml", "--target", &client, "--out", "out"]);
+    let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let is_there = |pid: &str| {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        !stat.is_empty() && !stat.contains(") Z ")
+    };
+    let written = || Some(fs::read_to_string(&pids).ok()?).filter(|text| text.ends_with('\n'));
+    let first = until("the first program", written).await;
+    assert!(first.split_whitespace().all(is_there), "{first}");
+    send(&child, signal);
+    child.wait().unwrap();
+    let all = fs::read_to_string(&pids).unwrap();
+    until("the end of the programs", || (!all.split_whitespace().any(is_there)).then_some(())).await;
+}
+
+#[tokio::test]
+async fn a_killed_tool_leaves_no_client_program() {
+    no_program_is_left_by(Signal::SIGKILL).await;
+}
+
+#[tokio::test]
+async fn an_interrupted_tool_leaves_no_client_program() {
+    no_program_is_left_by(Signal::SIGINT).await;
 }

@@ -1,8 +1,11 @@
 //! One scenario against real processes of our own binary: started, killed and started again behind the chaos proxy.
 
-use std::process::Command;
+use std::path::Path;
+use std::process::{Command, Output};
 
+use avouch::world::process::disk;
 use avouch_reports::run::{End, Outcome, Run};
+use avouch_reports::verdict::Verdict;
 
 use crate::folder;
 
@@ -29,19 +32,59 @@ at = "3s"
 guarantees = ["no-loss", "no-duplicates", "durable-ack", "seq-sane"]
 "#;
 
-#[test]
-fn a_live_run_is_whole_and_judged() {
-    let folder = folder("live");
-    std::fs::create_dir_all(&folder).expect("the folder can be made");
-    let scenario = folder.join("short-talk.toml");
-    std::fs::write(&scenario, SCENARIO).expect("the folder can be written");
+/// The power fails again and again.
+const POWER: &str = r#"
+about = "What was acknowledged is on the disk when the power fails."
+
+[workload]
+conversations = 2
+members = 3
+rate = "100/s"
+duration = "4s"
+
+[[fault]]
+power_loss = { restart_after = "100ms" }
+every = "1500ms"
+
+[expect]
+guarantees = ["durable-ack-power", "no-loss"]
+"#;
+
+/// Carries a scenario out on real processes.
+fn live(folder: &Path, scenario: &str) -> (Output, String) {
+    std::fs::create_dir_all(folder).expect("the folder can be made");
+    let path = folder.join("short-talk.toml");
+    std::fs::write(&path, scenario).expect("the folder can be written");
     let ran = Command::new(env!("CARGO_BIN_EXE_avouch"))
         .args(["run", "--world", "live", "--seed", "5", "--format", "json", "--out"])
         .arg(folder.join("out"))
-        .arg(&scenario)
+        .arg(&path)
         .output()
         .expect("our own binary can be started");
-    let said = String::from_utf8_lossy(&ran.stderr);
+    let said = String::from_utf8_lossy(&ran.stderr).into_owned();
+    (ran, said)
+}
+
+#[test]
+fn what_was_acknowledged_is_on_the_disk_when_the_power_fails() {
+    let (ran, said) = live(&folder("power"), POWER);
+    if let Some(why) = disk::why_not() {
+        assert!(said.contains(&format!("skipped: short-talk (seed 5): {why}")), "{said}");
+        assert_eq!(ran.status.code(), Some(3), "nothing was tried, so nothing passed: {said}");
+        return;
+    }
+    let run = Run::from_json(&ran.stdout).unwrap_or_else(|error| panic!("{error}\n{said}"));
+    assert_eq!((run.outcome, &run.end), (Outcome::Passed, &End::Complete), "{:?}\n{said}", run.reasons);
+    let judged = run.judgements.iter().find(|judgement| judgement.guarantee == "durable-ack-power");
+    assert_eq!(judged.expect("it is judged").verdict, Verdict::Pass);
+    let lost = run.faults.iter().filter(|fault| fault.evidence.contains("n1 lost power with")).count();
+    assert!(lost >= 1, "{:?}", run.faults);
+}
+
+#[test]
+fn a_live_run_is_whole_and_judged() {
+    let folder = folder("live");
+    let (ran, said) = live(&folder, SCENARIO);
     let run = Run::from_json(&ran.stdout).unwrap_or_else(|error| panic!("{error}\n{said}"));
     assert_eq!((run.outcome, &run.end), (Outcome::Passed, &End::Complete), "{:?}\n{said}", run.reasons);
     assert_eq!(ran.status.code(), Some(0), "{said}");

@@ -8,12 +8,14 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use avouch_scenarios::plan::Plan;
+use avouch_scenarios::plan::{Fault, NodeVerb, Plan, PlannedFault};
 use avouch_scenarios::target::{FilledPlaces, Program, StopSignal, fill, port_names};
 use nix::sys::signal::Signal;
+use tokio::sync::Mutex;
 
 use crate::perform;
 use crate::subject::{Place, Subject};
+use crate::world::process::disk::{self, Disk};
 use crate::world::process::{self, ADDRESS, Launch, Ready};
 
 /// Our own server must be ready, and must have stopped, within this.
@@ -27,6 +29,8 @@ pub(super) enum Server {
         launch: Box<Launch>,
         /// It must have stopped within this when asked to.
         stop_within: Duration,
+        /// What its data are on, if the plan has a loss of power.
+        disk: Option<Box<Mutex<Disk>>>,
     },
     /// Somebody else runs it.
     Running(SocketAddr),
@@ -51,31 +55,48 @@ pub(super) fn place(plan: &Plan, subject: &Subject, folder: &Path) -> Result<Ser
     }
     let directory =
         std::path::absolute(folder.join("n1")).map_err(|error| format!("{}: {error}", folder.display()))?;
-    match &subject.place {
+    for name in ["data", "files", "disk"] {
+        remove(&directory.join(name))?;
+    }
+    let disk = disk(plan, &directory)?;
+    let data = disk.as_ref().map_or_else(|| directory.join("data"), Disk::data);
+    let (launch, stop_within) = match &subject.place {
         Place::Program { program, here } => {
-            for name in ["data", "files"] {
-                empty(&directory.join(name))?;
+            let filled = Filled::new(subject, program, here.as_deref(), (&directory, &data))?;
+            if disk.is_none() {
+                make(&data)?;
             }
-            let filled = Filled::new(subject, program, here.as_deref(), &directory)?;
-            Ok(filled.server(program, &directory)?)
+            (filled.launch(program, &directory)?, Duration::from_nanos(program.stop_within.0))
         }
         Place::BuiltIn | Place::Running(_) | Place::Elsewhere => {
-            let launch = Box::new(our_own(plan, &directory)?);
-            Ok(Server::Program { launch, stop_within: OWN_WITHIN })
+            (our_own(plan, &directory, &data)?, OWN_WITHIN)
         }
+    };
+    Ok(Server::Program {
+        launch: Box::new(launch),
+        stop_within,
+        disk: disk.map(|disk| Box::new(Mutex::new(disk))),
+    })
+}
+
+/// A disk that can lose its power, if the plan says that it does and this machine has what it takes.
+fn disk(plan: &Plan, directory: &Path) -> Result<Option<Disk>, String> {
+    let loses_power = |planned: &PlannedFault| matches!(&planned.fault, Fault::Node(node) if matches!(node.verb, NodeVerb::PowerLoss { .. }));
+    if !plan.faults.iter().any(loses_power) || disk::why_not().is_some() {
+        return Ok(None);
     }
+    let made = Disk::new(directory, &directory.join("disk"));
+    made.map(Some).map_err(|error| format!("{}: {error}", directory.display()))
 }
 
 /// This very program serves, with a data directory and a configuration in the run folder.
-fn our_own(plan: &Plan, directory: &Path) -> Result<Launch, String> {
+fn our_own(plan: &Plan, directory: &Path, data: &Path) -> Result<Launch, String> {
     let program =
         std::env::current_exe().map_err(|error| format!("cannot find this program's own file: {error}"))?;
-    let data = directory.join("data");
-    remove(&data)?;
-    std::fs::create_dir_all(directory).map_err(|error| format!("{}: {error}", directory.display()))?;
+    make(directory)?;
     let config = directory.join("server.toml");
     write(&config, &perform::server_settings_text(plan))?;
-    let arguments = ["serve", "--config", &text(&config), "--listen", ADDRESS, "--data", &text(&data)];
+    let arguments = ["serve", "--config", &text(&config), "--listen", ADDRESS, "--data", &text(data)];
     Ok(Launch {
         program,
         arguments: arguments.map(str::to_owned).to_vec(),
@@ -85,6 +106,7 @@ fn our_own(plan: &Plan, directory: &Path) -> Result<Launch, String> {
         ready: Ready::Line,
         ready_within: OWN_WITHIN,
         stop: Signal::SIGTERM,
+        within: None,
     })
 }
 
@@ -100,11 +122,11 @@ impl<'a> Filled<'a> {
         subject: &'a Subject,
         program: &Program,
         here: Option<&str>,
-        directory: &Path,
+        (directory, data): (&Path, &Path),
     ) -> Result<Self, String> {
         let mut named: BTreeMap<String, String> = program.values.clone();
         named.extend(subject.mode.values.clone());
-        named.insert("data".to_owned(), text(&directory.join("data")));
+        named.insert("data".to_owned(), text(data));
         named.insert("files".to_owned(), text(&directory.join("files")));
         named.extend(here.map(|here| ("here".to_owned(), here.to_owned())));
         let texts = program.command.iter().chain(program.files.values());
@@ -124,15 +146,14 @@ impl<'a> Filled<'a> {
         fill(text, &self.places).map_err(|unfilled| format!("target {}: {unfilled}", self.target))
     }
 
-    fn server(&self, program: &Program, directory: &Path) -> Result<Server, String> {
+    fn launch(&self, program: &Program, directory: &Path) -> Result<Launch, String> {
+        make(&directory.join("files"))?;
         for (name, content) in &program.files {
             let path = directory.join("files").join(name);
             if name.contains("..") || !path.starts_with(directory) {
                 return Err(format!("target {}: a file cannot be called {name:?}", self.target));
             }
-            if let Some(folder) = path.parent() {
-                std::fs::create_dir_all(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
-            }
+            path.parent().map_or(Ok(()), make)?;
             write(&path, &self.fill(content)?)?;
         }
         let mut words =
@@ -141,7 +162,7 @@ impl<'a> Filled<'a> {
         let environment = environment
             .map(|(name, value)| Ok((name.clone(), self.fill(value)?)))
             .collect::<Result<_, String>>()?;
-        let launch = Launch {
+        Ok(Launch {
             program: words.next().unwrap_or_default().into(),
             arguments: words.collect(),
             environment,
@@ -158,9 +179,8 @@ impl<'a> Filled<'a> {
                 StopSignal::Quit => Signal::SIGQUIT,
                 StopSignal::Usr2 => Signal::SIGUSR2,
             },
-        };
-        let stop_within = Duration::from_nanos(program.stop_within.0);
-        Ok(Server::Program { launch: Box::new(launch), stop_within })
+            within: None,
+        })
     }
 }
 
@@ -189,8 +209,7 @@ fn free_ports(names: Vec<String>) -> Result<Vec<(String, u16)>, String> {
     names.into_iter().map(named).collect()
 }
 
-fn empty(folder: &Path) -> Result<(), String> {
-    remove(folder)?;
+fn make(folder: &Path) -> Result<(), String> {
     std::fs::create_dir_all(folder).map_err(|error| format!("{}: {error}", folder.display()))
 }
 

@@ -8,6 +8,8 @@
 //! What it is not: a supervisor. It restarts nothing by itself; a death that nobody asked for is reported with the
 //! end of the log.
 
+pub mod disk;
+mod group;
 mod log;
 mod owner;
 pub mod program;
@@ -18,19 +20,18 @@ mod watchdog;
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::process::{ExitStatus, Stdio};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::process::ExitStatus;
 use std::time::Duration;
 
-use nix::sys::signal::{Signal, killpg};
-use nix::unistd::Pid;
-use tokio::process::{Child, ChildStdin, Command};
+use nix::sys::signal::Signal;
+use tokio::process::Command;
 use tokio::time::timeout;
 
+pub(in crate::world) use group::nobody_forks;
+use group::{Running, spawn_watched};
 pub use log::{LINE_BYTES_MAX, LOG_BYTES_MAX, TAIL_BYTES};
 use log::{Log, Wanted};
 pub use owner::{Owner, port_owner};
-use watchdog::Watchdog;
 
 /// How long a signal may take to show its effect.
 const SIGNAL_LIMIT: Duration = Duration::from_secs(2);
@@ -58,6 +59,8 @@ pub struct Launch {
     pub ready_within: Duration,
     /// The signal that asks it to stop.
     pub stop: Signal,
+    /// It sees the files that this process sees, which has mounts of its own ([`disk::Disk`]); `None`: those that everybody sees.
+    pub within: Option<u32>,
 }
 
 /// How a server says that it is ready.
@@ -144,22 +147,6 @@ pub enum ProcessError {
     },
 }
 
-#[derive(Debug)]
-struct Running {
-    child: Child,
-    group: Pid,
-    watchdog: Watchdog,
-    /// Closes when this is dropped.
-    input: Option<ChildStdin>,
-}
-
-/// While it is held, no other run of this process is about to start a program. Between its making and its first own
-/// instruction a child has every open socket of ours, so a port that another run only tried would be taken for that moment.
-pub(in crate::world) fn nobody_forks() -> MutexGuard<'static, ()> {
-    static FORKING: Mutex<()> = Mutex::new(());
-    FORKING.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 impl Process {
     /// Starts a server and waits until it is ready.
     pub async fn start(launch: Launch) -> Result<Self, ProcessError> {
@@ -233,14 +220,19 @@ impl Process {
         self.reap(SIGNAL_LIMIT, "SIGKILL").await.map(drop)
     }
 
-    /// Makes it stand still (SIGSTOP) and waits until it does.
+    /// Makes it stand still (SIGSTOP) and waits until every thread of its group does.
     pub async fn pause(&mut self) -> Result<(), ProcessError> {
-        self.switch(Signal::SIGSTOP, true).await
+        self.switch(Signal::SIGSTOP, owner::all_stand_still).await
     }
 
     /// Lets it go on (SIGCONT).
     pub async fn resume(&mut self) -> Result<(), ProcessError> {
-        self.switch(Signal::SIGCONT, false).await
+        self.switch(Signal::SIGCONT, owner::goes_on).await
+    }
+
+    /// From its next start on it sees the files that another process sees.
+    pub fn see_within(&mut self, process: Option<u32>) {
+        self.launch.within = process;
     }
 
     /// Asks it to stop, and kills it if it is not gone in time.
@@ -285,29 +277,17 @@ impl Process {
         let fill = |text: &String| text.replace(ADDRESS, &address);
         let launch = &self.launch;
         std::fs::create_dir_all(&launch.directory)?;
-        let environment = launch.environment.iter().map(|(name, value)| (name, fill(value)));
-        let alone = nobody_forks();
-        let mut child = Command::new(&launch.program)
-            .args(launch.arguments.iter().map(fill))
-            .envs(environment)
-            .current_dir(&launch.directory)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .process_group(0)
-            .kill_on_drop(true)
-            .spawn()?;
-        let group = Pid::from_raw(child.id().unwrap_or_default() as i32);
-        // From here on the group is killed whatever happens: by the watchdog, or when this is dropped.
-        let watchdog = Watchdog::start(group)?;
-        drop(alone);
-        let wanted = match &self.launch.ready {
+        let mut command = program_within(launch);
+        command.args(launch.arguments.iter().map(fill));
+        command.envs(launch.environment.iter().map(|(name, value)| (name, fill(value))));
+        let mut running = spawn_watched(&mut command)?;
+        let wanted = match &launch.ready {
             Ready::Says(address, words) => Wanted::Words(words.clone(), *address),
             Ready::Line | Ready::Accepts(_) => Wanted::Announcement,
         };
-        let announcement = self.log.follow(child.stdout.take(), child.stderr.take(), wanted);
-        let input = child.stdin.take();
-        self.running = Some(Running { child, group, watchdog, input });
+        let (output, errors) = (running.child.stdout.take(), running.child.stderr.take());
+        let announcement = self.log.follow(output, errors, wanted);
+        self.running = Some(running);
         Ok(announcement)
     }
 
@@ -345,12 +325,12 @@ impl Process {
         }
     }
 
-    async fn switch(&mut self, signal: Signal, stopped: bool) -> Result<(), ProcessError> {
+    async fn switch(&mut self, signal: Signal, switched: fn(i32) -> bool) -> Result<(), ProcessError> {
         let running = self.running.as_mut().ok_or(ProcessError::NotRunning)?;
         running.signal(signal)?;
         let group = running.group.as_raw();
         let switched = async {
-            while owner::is_stopped(group).is_some_and(|is_stopped| is_stopped != stopped) {
+            while !switched(group) {
                 tokio::time::sleep(LOOK_EVERY).await;
             }
         };
@@ -371,19 +351,19 @@ impl Process {
     }
 }
 
-impl Running {
-    fn signal(&self, signal: Signal) -> Result<(), ProcessError> {
-        killpg(self.group, signal)
-            .map_err(|error| ProcessError::Signal { signal: signal.as_str(), why: error.to_string() })
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        // No such process: the whole group is gone already, which is what is wanted.
-        let _gone = killpg(self.group, Signal::SIGKILL);
-        self.watchdog.dismiss();
-    }
+/// The program of a server, before its arguments.
+fn program_within(launch: &Launch) -> Command {
+    let Some(process) = launch.within else {
+        let mut command = Command::new(&launch.program);
+        command.current_dir(&launch.directory);
+        return command;
+    };
+    // The folder is entered behind the door: seen from outside it is one without the mounts below it.
+    let mut command = Command::new("nsenter");
+    command.arg(format!("--mount=/proc/{process}/ns/mnt"));
+    command.args(["--", "/bin/sh", "-c", r#"cd "$1" && shift && exec "$@""#, "avouch-start"]);
+    command.arg(&launch.directory).arg(&launch.program);
+    command
 }
 
 fn cannot_start(launch: &Launch, error: io::Error) -> ProcessError {

@@ -31,11 +31,16 @@ pub fn port_owner(group: i32, port: u16) -> Owner {
     if is_ours { Owner::Group } else { Owner::Other }
 }
 
-/// Whether the leader of a process group, which was told to stop, stands still; `None` where the system does not say.
-pub(super) fn is_stopped(group: i32) -> Option<bool> {
-    let (state, _) = state_and_group(group)?;
+/// Whether everything in a process group, which was told to stop, stands still; also where the system does not say.
+pub(super) fn all_stand_still(group: i32) -> bool {
     // Inside a system call that nothing interrupts (a sync, say) it stops before it gets back to its own code.
-    Some(matches!(state, 'T' | 'D'))
+    let stands = |state| matches!(state, 'T' | 't' | 'D' | 'Z' | 'X');
+    members(group).into_iter().all(|process| threads(process).into_iter().all(stands))
+}
+
+/// Whether the leader of a process group goes on; also where the system does not say.
+pub(super) fn goes_on(group: i32) -> bool {
+    state_and_group(group).is_none_or(|(state, _)| !matches!(state, 'T' | 't'))
 }
 
 /// The socket that listens on a port, if a line of the kernel's table says so: `socket:[123]`.
@@ -60,9 +65,22 @@ fn listing(folder: &str) -> Vec<PathBuf> {
     paths
 }
 
-/// A process's state letter and process group (proc(5), `/proc/pid/stat`, fields 3 and 5).
+/// The state letters of a process's threads.
+fn threads(process: i32) -> Vec<char> {
+    let states = listing(&format!("/proc/{process}/task")).into_iter();
+    states
+        .filter_map(|thread| parse(&fs::read_to_string(thread.join("stat")).ok()?))
+        .map(|(state, _)| state)
+        .collect()
+}
+
+/// A process's state letter and process group.
 fn state_and_group(process: i32) -> Option<(char, i32)> {
-    let text = fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
+    parse(&fs::read_to_string(format!("/proc/{process}/stat")).ok()?)
+}
+
+/// Fields 3 and 5 of `/proc/pid/stat` (proc(5)).
+fn parse(text: &str) -> Option<(char, i32)> {
     // The name before it is in brackets and may hold anything, brackets too.
     let mut words = text.rsplit_once(')')?.1.split_whitespace();
     let state = words.next()?.chars().next()?;

@@ -8,20 +8,18 @@ use std::cell::RefCell;
 use std::io;
 use std::path::Path;
 use std::pin::Pin;
-use std::process::{ExitStatus, Stdio};
+use std::process::ExitStatus;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use nix::unistd::Pid;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::process::{ChildStdin, ChildStdout, Command};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
+use super::group::{Running, spawn_watched};
 use super::log::Log;
-use super::watchdog::Watchdog;
-use super::{Running, nobody_forks};
 
 /// How long an end that shows itself by a closed output may take to be one of the process.
 const END_WITHIN: Duration = Duration::from_millis(500);
@@ -85,24 +83,12 @@ impl Host {
     fn spawn(&self) -> io::Result<Conversation> {
         let (program, arguments) =
             self.invocation.words.split_first().ok_or_else(|| io::Error::other("no program is named"))?;
-        let alone = nobody_forks();
-        let mut child = Command::new(program)
-            .args(arguments)
-            .envs(self.invocation.environment.iter().map(|(name, value)| (name, value)))
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .process_group(0)
-            .kill_on_drop(true)
-            .spawn()?;
-        let group = Pid::from_raw(child.id().unwrap_or_default() as i32);
-        // From here on the group is killed whatever happens: by the watchdog, or when this is dropped.
-        let watchdog = Watchdog::start(group)?;
-        drop(alone);
-        let (input, output) = (child.stdin.take(), child.stdout.take());
-        let errors = child.stderr.take().map(|errors| self.log.follow_errors(errors));
-        let running = RefCell::new(Running { child, group, watchdog, input: None });
-        let program = Rc::new(Program { running, errors: RefCell::new(errors) });
+        let mut command = Command::new(program);
+        command.args(arguments).envs(self.invocation.environment.iter().map(|(name, value)| (name, value)));
+        let mut running = spawn_watched(&mut command)?;
+        let (input, output) = (running.input.take(), running.child.stdout.take());
+        let errors = running.child.stderr.take().map(|errors| self.log.follow_errors(errors));
+        let program = Rc::new(Program { running: RefCell::new(running), errors: RefCell::new(errors) });
         *self.current.borrow_mut() = Some(program.clone());
         let output = output.ok_or_else(|| io::Error::other("no pipe"))?;
         Ok(Conversation { input, output, program })

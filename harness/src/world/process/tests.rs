@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use nix::sys::signal::kill;
+use nix::unistd::Pid;
 
 use super::*;
 
@@ -35,6 +36,7 @@ fn script(folder: &Folder, text: &str) -> Launch {
         ready: Ready::Line,
         stop: Signal::SIGTERM,
         ready_within: Duration::from_secs(5),
+        within: None,
     }
 }
 
@@ -85,7 +87,7 @@ async fn a_pause_stands_still_and_a_stop_is_graceful_or_not() {
     let mut server = Process::start(script(&folder, &text)).await.expect("it starts");
     let group = server.id().expect("it runs") as i32;
     server.pause().await.expect("it can be paused");
-    assert_eq!(owner::is_stopped(group), Some(true));
+    assert!(owner::all_stand_still(group) && !owner::goes_on(group));
     server.resume().await.expect("it can go on");
     server.pause().await.expect("it can be paused");
     assert_eq!(server.stop(Duration::from_secs(3)).await.expect("it stops"), Stopped::ByItself);

@@ -1,0 +1,57 @@
+//! A program and everything that it starts: a process group of its own, which does not outlive this tool.
+
+use std::io;
+use std::process::Stdio;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
+use tokio::process::{Child, ChildStdin, Command};
+
+use super::ProcessError;
+use super::watchdog::Watchdog;
+
+/// Its leader runs, or has not been waited for yet.
+#[derive(Debug)]
+pub(super) struct Running {
+    pub(super) child: Child,
+    pub(super) group: Pid,
+    pub(super) watchdog: Watchdog,
+    /// Closes when this is dropped.
+    pub(super) input: Option<ChildStdin>,
+}
+
+/// Starts a program in a process group of its own, with pipes to its three streams. From here on the group is killed whatever
+/// happens: by its watchdog, or when what is given back is dropped.
+pub(super) fn spawn_watched(command: &mut Command) -> io::Result<Running> {
+    let alone = nobody_forks();
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.process_group(0).kill_on_drop(true).spawn()?;
+    let group = Pid::from_raw(child.id().unwrap_or_default() as i32);
+    let watchdog = Watchdog::start(group)?;
+    drop(alone);
+    let input = child.stdin.take();
+    Ok(Running { child, group, watchdog, input })
+}
+
+/// While it is held, no other run of this process is about to start a program. Between its making and its first own
+/// instruction a child has every open socket of ours, so a port that another run only tried would be taken for that moment.
+pub(in crate::world) fn nobody_forks() -> MutexGuard<'static, ()> {
+    static FORKING: Mutex<()> = Mutex::new(());
+    FORKING.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Running {
+    pub(super) fn signal(&self, signal: Signal) -> Result<(), ProcessError> {
+        killpg(self.group, signal)
+            .map_err(|error| ProcessError::Signal { signal: signal.as_str(), why: error.to_string() })
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // No such process: the whole group is gone already, which is what is wanted.
+        let _gone = killpg(self.group, Signal::SIGKILL);
+        self.watchdog.dismiss();
+    }
+}
