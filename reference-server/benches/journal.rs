@@ -121,7 +121,7 @@ fn record(seq: u64) -> Record {
         Body::Message { reply_to: None, payload: Bytes::from_static(&[7; PAYLOAD_BYTES]) }
     };
     let entry = Entry { seq, author, id: MessageId(seq), at_ms: 0, chain: [0; 32], body };
-    Record::Entry { conversation: ConversationId(1), entry }
+    Record::Entry { conversation: ConversationId(1), fingerprint: seq, entry }
 }
 
 /// Processor time of this process so far.

@@ -26,7 +26,7 @@ mod rows;
 mod runs;
 mod store;
 
-pub use checkpoint::{Checkpoint, Checkpointed};
+pub use checkpoint::{Checkpoint, Checkpointed, Retired};
 pub use error::{CommitError, JournalError};
 pub(crate) use rows::approximate_bytes;
 pub use store::STORE_NAME;
@@ -274,7 +274,7 @@ impl Journal {
     }
 
     /// Gives the result of that work back. After an error, it is offered again in a while.
-    pub fn checkpointed(&mut self, done: Checkpointed) -> Result<(), JournalError> {
+    pub fn checkpointed(&mut self, done: Checkpointed) -> Result<Retired, JournalError> {
         let (store, outcome) = done.into_parts();
         self.readable = store.database();
         self.has_store |= self.readable.is_some();
@@ -282,10 +282,9 @@ impl Journal {
         self.store = Some(store);
         match outcome {
             Ok(()) => {
-                self.frozen = None;
                 self.retry_at = 0;
                 self.counters.checkpoints += 1;
-                Ok(())
+                Ok(Retired::new(self.frozen.take()))
             }
             Err(error) => {
                 self.retry_at = self.log.end() + self.segment_bytes / RETRIES_PER_GENERATION;
@@ -384,6 +383,7 @@ impl Journal {
         let Some(frozen) = self.frozen.clone() else { return Ok(()) };
         let Some(store) = self.store.take() else { return Err("a checkpoint is under way".into()) };
         self.checkpointed(Checkpoint::new(store, frozen).run())
+            .map(drop)
             .map_err(|error| format!("the store takes nothing in: {error}"))
     }
 }

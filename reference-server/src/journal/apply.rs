@@ -2,14 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use avouch_engine::chain;
 use avouch_engine::ids::{ConversationId, DeviceKey, Seq, UserId};
-use avouch_engine::journal::{Body, Entry, RecentId, Record};
+use avouch_engine::journal::{Body, RecentId, Record};
 use avouch_engine::limits::DEDUP_IDS_PER_DEVICE;
 use redb::{ReadableTable, StorageError, Table, TableError, WriteTransaction};
 use rustc_hash::FxHashMap;
 
-use super::overlay::{Overlay, body_bytes};
+use super::overlay::{Logged, Overlay, body_bytes};
 use super::rows::{CURSORS, CursorKey, CursorRow, DEVICES, ENTRIES, MEMBERS, RECENT};
 use super::runs::{EntryRun, IDS_PER_RUN, decode_ids, encode_ids, ids_in};
 
@@ -57,7 +56,7 @@ fn apply_entries(transaction: &WriteTransaction, overlay: &Overlay) -> Result<()
     let mut run = EntryRun::default();
     for (conversation, entries) in overlay.logs() {
         let mut last = 0;
-        for entry in entries {
+        for Logged { entry, .. } in entries {
             if run.is_full_for(body_bytes(&entry.body)) {
                 put_run(&mut log, (conversation, last), &mut run)?;
             }
@@ -109,23 +108,19 @@ type RecentTable<'txn> = Table<'txn, (u64, u32, u64), &'static [u8]>;
 
 impl RecentIds {
     fn take_in(&mut self, window: &mut RecentTable<'_>, overlay: &Overlay) -> Result<(), StorageError> {
-        let mut sent: BTreeMap<DeviceKey, Vec<(ConversationId, &Entry)>> = BTreeMap::new();
+        let mut sent: BTreeMap<DeviceKey, Vec<RecentId>> = BTreeMap::new();
         for (conversation, entries) in overlay.logs() {
-            for entry in entries {
-                sent.entry(entry.author).or_default().push((conversation, entry));
+            for Logged { fingerprint, entry } in entries {
+                let (id, seq, fingerprint) = (entry.id, entry.seq, *fingerprint);
+                let recent = RecentId { id, conversation, seq, fingerprint };
+                sent.entry(entry.author).or_default().push(recent);
             }
         }
-        for (device, mut entries) in sent {
-            entries.sort_by_key(|(_, entry)| entry.id);
+        for (device, mut ids) in sent {
+            ids.sort_by_key(|recent| recent.id);
             // Whatever is older than these would be pruned.
-            let newest = entries.len().saturating_sub(DEDUP_IDS_PER_DEVICE);
-            let ids = entries[newest..].iter().map(|(conversation, entry)| RecentId {
-                id: entry.id,
-                conversation: *conversation,
-                seq: entry.seq,
-                fingerprint: chain::fingerprint(&chain::content(*conversation, &entry.body)),
-            });
-            self.add(window, device, ids.collect())?;
+            ids.drain(..ids.len().saturating_sub(DEDUP_IDS_PER_DEVICE));
+            self.add(window, device, ids)?;
         }
         Ok(())
     }

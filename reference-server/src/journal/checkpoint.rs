@@ -22,6 +22,10 @@ pub struct Checkpointed {
     outcome: Result<(), JournalError>,
 }
 
+/// A generation that the store has. To free it takes long, so whoever is in a hurry drops it elsewhere.
+#[derive(Debug)]
+pub struct Retired(#[expect(dead_code, reason = "only to be dropped")] Option<Arc<Overlay>>);
+
 impl Checkpoint {
     pub(super) fn new(store: Store, frozen: Arc<Overlay>) -> Self {
         Self { store, frozen }
@@ -31,6 +35,12 @@ impl Checkpoint {
     pub fn run(mut self) -> Checkpointed {
         let outcome = self.store.take_in(&self.frozen);
         Checkpointed { store: self.store, outcome }
+    }
+}
+
+impl Retired {
+    pub(super) fn new(frozen: Option<Arc<Overlay>>) -> Self {
+        Self(frozen)
     }
 }
 

@@ -13,12 +13,19 @@ use super::log::Position;
 #[derive(Debug, Default)]
 pub(super) struct Overlay {
     /// The entries of each conversation, in order and without a gap.
-    logs: BTreeMap<ConversationId, Vec<Entry>>,
+    logs: BTreeMap<ConversationId, Vec<Logged>>,
     /// Everything else, in order. No record of the one kind says anything about one of the other.
     rest: Vec<Record>,
     bytes: usize,
     /// Where the log was after the last of them.
     pub(super) position: Position,
+}
+
+/// An entry, and the fingerprint of its body.
+#[derive(Debug)]
+pub(super) struct Logged {
+    pub(super) fingerprint: u64,
+    pub(super) entry: Entry,
 }
 
 impl Overlay {
@@ -30,9 +37,9 @@ impl Overlay {
         for record in records {
             self.bytes += size_of::<Record>();
             match record {
-                Record::Entry { conversation, entry } => {
+                Record::Entry { conversation, fingerprint, entry } => {
                     self.bytes += body_bytes(&entry.body);
-                    self.logs.entry(conversation).or_default().push(entry);
+                    self.logs.entry(conversation).or_default().push(Logged { fingerprint, entry });
                 }
                 other => self.rest.push(other),
             }
@@ -50,12 +57,12 @@ impl Overlay {
     }
 
     /// The entries of each conversation in order, by rising conversation.
-    pub(super) fn logs(&self) -> impl Iterator<Item = (ConversationId, &[Entry])> {
+    pub(super) fn logs(&self) -> impl Iterator<Item = (ConversationId, &[Logged])> {
         self.logs.iter().map(|(conversation, entries)| (*conversation, &entries[..]))
     }
 
     /// By rising conversation, then by position.
-    pub(super) fn entries(&self) -> impl Iterator<Item = (ConversationId, &Entry)> {
+    pub(super) fn entries(&self) -> impl Iterator<Item = (ConversationId, &Logged)> {
         self.logs
             .iter()
             .flat_map(|(conversation, entries)| entries.iter().map(move |entry| (*conversation, entry)))
@@ -66,9 +73,9 @@ impl Overlay {
     }
 
     /// The entries from a position on, if that position is here.
-    fn tail(&self, conversation: ConversationId, seq: u64) -> Option<&[Entry]> {
+    fn tail(&self, conversation: ConversationId, seq: u64) -> Option<&[Logged]> {
         let log = self.logs.get(&conversation)?;
-        let index = usize::try_from(seq.checked_sub(log.first()?.seq)?).ok()?;
+        let index = usize::try_from(seq.checked_sub(log.first()?.entry.seq)?).ok()?;
         log.get(index..).filter(|tail| !tail.is_empty())
     }
 
@@ -128,8 +135,8 @@ impl Page {
     /// Goes on with what a generation has.
     pub(super) fn fill(&mut self, overlay: &Overlay) {
         let Some(next) = self.next() else { return };
-        for entry in overlay.tail(self.conversation, next).into_iter().flatten() {
-            self.push(entry.clone());
+        for logged in overlay.tail(self.conversation, next).into_iter().flatten() {
+            self.push(logged.entry.clone());
             if self.is_full {
                 return;
             }

@@ -2,16 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use avouch_engine::chain;
 use avouch_engine::ids::{Chain, ConversationId, DeviceId, DeviceKey, MessageId, UserId};
 use avouch_engine::journal::{
-    Body, Entry, Membership, RecentId, Record, Recovered, RecoveredConversation, RecoveredCursor,
-    RecoveredDevice,
+    Body, Membership, RecentId, Record, Recovered, RecoveredConversation, RecoveredCursor, RecoveredDevice,
 };
 use avouch_engine::limits::DEDUP_IDS_PER_DEVICE;
 use redb::{ReadOnlyTable, ReadTransaction, ReadableTable};
 
-use super::overlay::{Overlay, Page};
+use super::overlay::{Logged, Overlay, Page};
 use super::rows::{CURSORS, CursorKey, CursorRow, DEVICES, ENTRIES, MEMBERS, RECENT};
 use super::runs::{decode_ids, entries, last_chain};
 use super::{JournalError, from_store};
@@ -74,8 +72,8 @@ impl State {
 
     /// Goes on with what a generation of the log has.
     pub(super) fn apply(&mut self, overlay: &Overlay) -> Result<(), JournalError> {
-        for (conversation, entry) in overlay.entries() {
-            self.append(conversation, entry)?;
+        for (conversation, logged) in overlay.entries() {
+            self.append(conversation, logged)?;
         }
         for record in overlay.rest() {
             match *record {
@@ -126,9 +124,10 @@ impl State {
         self.devices.entry(DeviceKey { user: UserId(user), device: DeviceId(device) }).or_default()
     }
 
-    fn append(&mut self, conversation: ConversationId, entry: &Entry) -> Result<(), JournalError> {
+    fn append(&mut self, conversation: ConversationId, logged: &Logged) -> Result<(), JournalError> {
+        let Logged { fingerprint, entry } = logged;
+        let fingerprint = *fingerprint;
         let recent = &mut self.devices.entry(entry.author).or_default().recent;
-        let fingerprint = chain::fingerprint(&chain::content(conversation, &entry.body));
         recent.insert(entry.id, RecentId { id: entry.id, conversation, seq: entry.seq, fingerprint });
         if recent.len() > DEDUP_IDS_PER_DEVICE {
             recent.pop_first();

@@ -98,10 +98,10 @@ impl Stamp {
 /// What a record adds to the log, and later to the store without its own bookkeeping.
 pub(crate) fn approximate_bytes(record: &Record) -> usize {
     let body = match record {
-        Record::Entry { entry: Entry { body: Body::Message { payload, .. }, .. }, .. } => payload.len(),
-        Record::Entry { entry: Entry { body: Body::Members { added, removed }, .. }, .. } => {
-            (added.len() + removed.len()) * 40
-        }
+        Record::Entry { entry, .. } => match &entry.body {
+            Body::Message { payload, .. } => payload.len(),
+            Body::Members { added, removed } => (added.len() + removed.len()) * 40,
+        },
         _ => 0,
     };
     body + 128

@@ -15,7 +15,7 @@ use tracing::{debug, error, warn};
 
 use super::core::Answer;
 use super::{JournalMode, ServeError};
-use crate::journal::{Checkpoint, Checkpointed, Journal, JournalCounters, JournalError};
+use crate::journal::{Checkpoint, Checkpointed, Journal, JournalCounters, JournalError, Retired};
 
 /// Commands that may wait for the thread: every read that the engine may have under way, a batch and a question.
 const COMMANDS_MAX: usize = LOADS_MAX + 2;
@@ -129,7 +129,7 @@ impl Inline {
     fn settle(&mut self) -> Answer {
         let answer = Answer::from(self.journal.settle());
         if let (Answer::Committed, Some(work)) = (&answer, self.journal.checkpoint()) {
-            finish(&mut self.journal, work.run());
+            drop(finish(&mut self.journal, work.run()));
         }
         answer
     }
@@ -241,10 +241,10 @@ impl Worker {
     fn advance_checkpoint(&mut self) {
         if let Ok(done) = self.checkpoints.done.try_recv() {
             self.is_checkpointing = false;
-            finish(&mut self.journal, done);
+            self.finish(done);
         }
         if let Some(work) = self.journal.checkpoint() {
-            self.is_checkpointing = self.checkpoints.work.try_send(work).is_ok();
+            self.is_checkpointing = self.checkpoints.errands.try_send(Errand::Checkpoint(work)).is_ok();
         }
     }
 
@@ -252,36 +252,72 @@ impl Worker {
         if std::mem::take(&mut self.is_checkpointing)
             && let Ok(done) = self.checkpoints.done.recv()
         {
-            finish(&mut self.journal, done);
+            self.finish(done);
+        }
+    }
+
+    /// A batch need not wait until a whole generation is freed.
+    fn finish(&mut self, done: Checkpointed) {
+        if let Some(retired) = finish(&mut self.journal, done) {
+            let _ = self.checkpoints.errands.try_send(Errand::Free(retired));
         }
     }
 }
 
-/// The thread that does checkpoints: one at a time, so neither queue is ever full.
+/// The thread that does checkpoints: one at a time, and what the one before left behind, so no queue is ever full.
 struct Checkpoints {
-    work: blocking::SyncSender<Checkpoint>,
+    errands: blocking::SyncSender<Errand>,
     done: blocking::Receiver<Checkpointed>,
 }
 
+/// What the thread does for the journal's.
+enum Errand {
+    Checkpoint(Checkpoint),
+    Free(Retired),
+}
+
+/// See `nice(2)`: of the threads that want a processor, this one gets a third of what the others get.
+#[cfg(target_os = "linux")]
+const CHECKPOINT_NICENESS: i32 = 5;
+/// Errands that may wait: see [`Checkpoints`].
+const ERRANDS_MAX: usize = 2;
+
 impl Checkpoints {
     fn start() -> Result<Self, ServeError> {
-        let (work, received) = blocking::sync_channel::<Checkpoint>(1);
+        let (errands, received) = blocking::sync_channel(ERRANDS_MAX);
         let (sender, done) = blocking::sync_channel(1);
         spawn("checkpoint", move || {
-            while let Ok(work) = received.recv() {
-                if sender.send(work.run()).is_err() {
+            yield_to_commits();
+            while let Ok(errand) = received.recv() {
+                let done = match errand {
+                    Errand::Checkpoint(work) => sender.send(work.run()),
+                    Errand::Free(retired) => {
+                        drop(retired);
+                        Ok(())
+                    }
+                };
+                if done.is_err() {
                     return;
                 }
             }
         })?;
-        Ok(Self { work, done })
+        Ok(Self { errands, done })
     }
 }
 
-fn finish(journal: &mut Journal, done: Checkpointed) {
-    if let Err(error) = journal.checkpointed(done) {
-        warn!(%error, "a checkpoint failed; it will be tried again");
+/// A commit has somebody who waits for it; a checkpoint has time until a generation is full. A little only: on a machine
+/// that others keep busy, too, it must not fall behind for good.
+fn yield_to_commits() {
+    // Elsewhere niceness is the process's.
+    #[cfg(target_os = "linux")]
+    if let Err(error) = rustix::process::nice(CHECKPOINT_NICENESS) {
+        debug!(%error, "checkpoints have the priority of commits");
     }
+}
+
+fn finish(journal: &mut Journal, done: Checkpointed) -> Option<Retired> {
+    let retired = journal.checkpointed(done);
+    retired.inspect_err(|error| warn!(%error, "a checkpoint failed; it will be tried again")).ok()
 }
 
 fn read(journal: &mut Journal, query: &Query) -> Result<Vec<Entry>, LoadFailed> {

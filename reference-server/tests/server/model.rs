@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use avouch_engine::chain;
 use avouch_engine::ids::{Chain, ConversationId, DeviceId, DeviceKey, MessageId, UserId};
 use avouch_engine::journal::{Body, Entry, Memory, Record};
 use bytes::Bytes;
@@ -76,6 +77,7 @@ impl Source {
         let mut chain: Chain = [seq as u8; 32];
         chain[0] = *id as u8;
         let entry = Entry { seq, author, id: MessageId(*id), at_ms: seq * 7, chain, body };
-        Record::Entry { conversation, entry }
+        let fingerprint = chain::fingerprint(&chain::content(conversation, &entry.body));
+        Record::Entry { conversation, fingerprint, entry }
     }
 }

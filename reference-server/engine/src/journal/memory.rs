@@ -109,7 +109,9 @@ impl Memory {
 impl Tables {
     fn apply(&mut self, record: Record) {
         match record {
-            Record::Entry { conversation, entry } => self.append(conversation, entry),
+            Record::Entry { conversation, entry, .. } => {
+                self.append(conversation, entry);
+            }
             Record::Cursor { conversation, device, delivered, read, version } => {
                 let log = self.conversations.entry(conversation).or_default();
                 log.version = version;

@@ -20,6 +20,8 @@ pub enum Record {
     Entry {
         /// Where.
         conversation: ConversationId,
+        /// The entry's [`crate::chain::fingerprint`], so that nobody need hash its body again.
+        fingerprint: u64,
         /// What.
         entry: Entry,
     },

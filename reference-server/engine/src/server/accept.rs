@@ -188,13 +188,14 @@ impl Server {
         state.tentative_head = entry.seq;
         state.tentative_chain = entry.chain;
         self.enter_members(conversation, entry.seq, &entry.body);
+        let fingerprint = chain::fingerprint(content);
         let author = &mut self.devices[device];
         author.pending += 1;
         author.dedup.propose(RecentId {
             id: operation.id,
             conversation: operation.conversation,
             seq: entry.seq,
-            fingerprint: chain::fingerprint(content),
+            fingerprint,
         });
         self.entries_pending += 1;
         if self.config.defects.has(Defect::AckBeforeCommit) {
@@ -204,7 +205,8 @@ impl Server {
         if self.config.defects.has(Defect::DeliverBeforeCommit) {
             self.push_uncommitted(conversation, &entry);
         }
-        self.propose(device, conversation, Record::Entry { conversation: operation.conversation, entry });
+        let record = Record::Entry { conversation: operation.conversation, fingerprint, entry };
+        self.propose(device, conversation, record);
     }
 
     pub(super) fn propose(&mut self, device: DeviceIx, conversation: ConversationIx, record: Record) {

@@ -2,6 +2,7 @@
 //!
 //! Changing anything here changes [`super::FORMAT_VERSION`].
 
+use avouch_engine::chain;
 use avouch_engine::ids::{ConversationId, DeviceId, DeviceKey, UserId};
 use avouch_engine::journal::Record;
 
@@ -15,7 +16,7 @@ const DEVICE: u8 = 3;
 /// Appends a record.
 pub fn encode_record(record: &Record, bytes: &mut Vec<u8>) {
     match record {
-        Record::Entry { conversation, entry } => {
+        Record::Entry { conversation, entry, .. } => {
             bytes.push(ENTRY);
             bytes.extend_from_slice(&conversation.0.to_le_bytes());
             bytes.extend_from_slice(&entry.seq.to_le_bytes());
@@ -55,7 +56,9 @@ pub fn decode_record(bytes: &mut &[u8]) -> Option<Record> {
             let length = take_u32(bytes)? as usize;
             let (entry, rest) = bytes.split_at_checked(length)?;
             *bytes = rest;
-            Record::Entry { conversation, entry: decode_entry(seq, entry)? }
+            let entry = decode_entry(seq, entry)?;
+            let fingerprint = chain::fingerprint(&chain::content(conversation, &entry.body));
+            Record::Entry { conversation, fingerprint, entry }
         }
         CURSOR => {
             let (conversation, device) = (ConversationId(take_u64(bytes)?), take_device(bytes)?);
