@@ -4,7 +4,7 @@
 //! - no-duplicates (Hadzilacos and Toueg: integrity, "delivers m at most once"; Jepsen: total-queue "duplicated"): a
 //!   second `Delivered(d, m)` occurs only where the protocol allows redelivery, is marked where it has a mark, and only
 //!   while the server cannot have known of d's `Acknowledged(m)`. An ack is known to be processed when a send that d
-//!   invoked after it was answered in the same session; without that proof, or across a restart of a node, a marked copy
+//!   invoked after it was answered in the same session (`Options::answers_prove_acks`); without that proof, or across a restart of a node, a marked copy
 //!   is allowed (the ack may have died with the link). Where a retried send may count as a new one (not
 //!   `Options::idempotent`), or a death makes a server forget (`Options::death_forgets`), a copy is allowed too. `Suppressed` copies never reached the application and do not count.
 //! - idempotent-send (Matrix `txnId`; Jepsen kafka: "duplicate"): all events and pages show m at one position; without
@@ -154,7 +154,8 @@ impl Duplicates {
                 Some("the copy was not marked as redelivered")
             }
             Redelivery::UntilAcknowledged { .. } => {
-                let proven = lane.acks.as_ref().is_some_and(|acks| acks.is_proven(message, device.barrier));
+                let proven = index.options.answers_prove_acks
+                    && lane.acks.as_ref().is_some_and(|acks| acks.is_proven(message, device.barrier));
                 (proven && !restarted)
                     .then_some("the server had processed the device's acknowledgement of it")
             }

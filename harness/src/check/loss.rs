@@ -7,7 +7,7 @@
 //! - offline-complete, when d had no connection at the ack (XEP-0160, MQTT 3.1.2.4);
 //! - inflight-redelivered, when d had one at the ack, it ended, and the next session was `Resumed` (MQTT-4.4.0-1). For
 //!   protocols in which the server keeps the cursor also: `Delivered`, no `Acknowledged`, `Disconnected`,
-//!   `Session(Resumed)` ⇒ a copy, or an `Acknowledged`, follows, and copies come in their first order;
+//!   `Session(Resumed)` ⇒ a copy, or an `Acknowledged`, follows, and copies come in their first order (`copies_in_order`);
 //! - resume-truthful, when the first session of d after the ack was `Resumed` (XEP-0198 §5, MQTT 3.2.2.2); these two only if
 //!   m was sent after the state of that session was made, unless the server catches up from a log;
 //! - durable-ack, when a process died after the ack (rung ≥ 3) and no device ever saw m after that; durable-ack-power,

@@ -70,6 +70,11 @@ pub struct Options {
     pub contiguous: bool,
     /// The client tells the server from where to continue; acknowledgements only free the server's memory.
     pub client_keeps_cursor: bool,
+    /// What comes again after a resumption comes in the order of the originals.
+    pub copies_in_order: bool,
+    /// Acknowledgements and sends of one device are processed in their order, so that the answer to a send proves that the
+    /// acknowledgements before it were processed.
+    pub answers_prove_acks: bool,
     /// Nobody but this run sends to its conversations, so a message without an id of this run was made up.
     pub exclusive: bool,
     /// Receipts are promised only in conversations of at most this many members.
@@ -107,6 +112,8 @@ impl Default for Options {
             removed_owed: false,
             contiguous: false,
             client_keeps_cursor: true,
+            copies_in_order: true,
+            answers_prove_acks: true,
             exclusive: true,
             receipt_members_max: u32::MAX,
             clock_error_ns: 0,

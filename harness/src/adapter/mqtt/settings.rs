@@ -1,8 +1,7 @@
 //! How MQTT is spoken in one mode of a target, from the options of its file.
 
-use avouch_scenarios::scenario::Setting;
-
 use super::codec::{Qos, Version};
+use crate::adapter::options::Reader;
 use crate::adapter::protocol::ProtocolOptions;
 
 /// Names of the options, with what each may be.
@@ -42,15 +41,11 @@ pub struct Settings {
 impl Settings {
     /// Reads the options of a mode.
     pub fn read(options: &ProtocolOptions) -> Result<Self, String> {
-        if let Some(unknown) = options.keys().find(|key| !OPTIONS.iter().any(|(name, _)| name == key)) {
-            let known = OPTIONS.map(|(name, _)| name).join(", ");
-            return Err(format!("there is no option `{unknown}` of MQTT\nhint: there is {known}"));
-        }
-        let read = Read(options);
+        let read = Reader::new("MQTT", &OPTIONS, options)?;
         let version = match read.text("version")?.as_deref() {
             None | Some("3.1.1") => Version::V311,
             Some("5.0" | "5") => Version::V5,
-            Some(_) => return Err(wrong("version")),
+            Some(_) => return Err(read.wrong("version")),
         };
         let qos = match read.count("qos", 0, 2)? {
             Some(0) => Qos::Zero,
@@ -60,23 +55,14 @@ impl Settings {
         let is_persistent = match read.text("session")?.as_deref() {
             None | Some("persistent") => true,
             Some("clean") => false,
-            Some(_) => return Err(wrong("session")),
+            Some(_) => return Err(read.wrong("session")),
         };
-        let of_v5 = ["receive_maximum", "session_expiry_s"];
-        if let Some(name) =
-            of_v5.into_iter().find(|name| version == Version::V311 && options.contains_key(*name))
-        {
+        let of_v5 = read.first_of(&["receive_maximum", "session_expiry_s"]);
+        if let Some(name) = of_v5.filter(|_| version == Version::V311) {
             return Err(format!(
                 "option `{name}` is of MQTT 5.0\nhint: write version = \"5.0\", or leave it out"
             ));
         }
-        let login = match (read.text("user")?, read.text("password")?) {
-            (Some(user), password) => Some((user, password.unwrap_or_default())),
-            (None, Some(_)) => {
-                return Err("a password without a user\nhint: write user = \"…\" too".to_owned());
-            }
-            (None, None) => None,
-        };
         let word = |name, default| {
             Ok::<u16, String>(read.count(name, 1, 65_535)?.map_or(default, |count| count as u16))
         };
@@ -90,7 +76,7 @@ impl Settings {
             session_expiry_s: read
                 .count("session_expiry_s", 1, 4_294_967_295)?
                 .map_or(3_600, |count| count as u32),
-            login,
+            login: read.login()?,
         })
     }
 
@@ -102,33 +88,10 @@ impl Settings {
     }
 }
 
-struct Read<'a>(&'a ProtocolOptions);
-
-impl Read<'_> {
-    fn text(&self, name: &str) -> Result<Option<String>, String> {
-        match self.0.get(name) {
-            None => Ok(None),
-            Some(Setting::Text(text)) => Ok(Some(text.clone())),
-            Some(_) => Err(wrong(name)),
-        }
-    }
-
-    fn count(&self, name: &str, min: i64, max: i64) -> Result<Option<i64>, String> {
-        match self.0.get(name) {
-            None => Ok(None),
-            Some(Setting::Count(count)) if (min..=max).contains(count) => Ok(Some(*count)),
-            Some(_) => Err(wrong(name)),
-        }
-    }
-}
-
-fn wrong(name: &str) -> String {
-    let may_be = OPTIONS.iter().find(|(option, _)| *option == name).map_or("something else", |(_, it)| it);
-    format!("option `{name}` is wrong\nhint: it may be {may_be}")
-}
-
 #[cfg(test)]
 mod tests {
+    use avouch_scenarios::scenario::Setting;
+
     use super::*;
 
     fn read(options: &[(&str, Setting)]) -> Result<Settings, String> {

@@ -1,4 +1,5 @@
-//! Server-kept cursors: what a device had not acknowledged when its link ended comes again, in its first order.
+//! Server-kept cursors: what a device had not acknowledged when its link ended comes again, in its first order
+//! where that is promised (`Options::copies_in_order`).
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -40,8 +41,8 @@ impl OwedAgain {
                 if let Some(at) = open.again.iter().position(|&s| s == slot) {
                     // What stands before it in the same conversation should have come before it.
                     let lane = index.message(slot).lane;
-                    let overtaken =
-                        open.again.iter().take(at).find(|&&s| index.message(s).lane == lane).copied();
+                    let before = open.again.iter().take(if index.options.copies_in_order { at } else { 0 });
+                    let overtaken = before.copied().find(|&s| index.message(s).lane == lane);
                     if let Some(overtaken) = overtaken {
                         let place = place(index, device, overtaken);
                         self.reordered.add("reordered", place, Some(event), || {
