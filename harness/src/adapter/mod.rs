@@ -5,6 +5,8 @@
 
 pub mod exec;
 pub mod mqtt;
+pub mod nats;
+mod options;
 pub mod protocol;
 pub mod reference;
 

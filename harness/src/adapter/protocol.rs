@@ -45,6 +45,7 @@ pub const PROTOCOLS: &[Protocol] = &[
     },
     super::exec::PROTOCOL,
     super::mqtt::PROTOCOL,
+    super::nats::PROTOCOL,
 ];
 
 /// The protocol of a name.

@@ -308,13 +308,24 @@ mod tests {
 
     #[test]
     fn a_full_battery_cuts_before_and_after_every_step() {
-        for qos in 0..3 {
-            let options = [("qos".to_owned(), Setting::Count(qos))].into();
-            let mqtt = PROTOCOLS.iter().find(|protocol| protocol.name == "mqtt").unwrap();
-            let dialect = (mqtt.configure)(&options).unwrap();
-            let cuts =
-                cases(&*dialect, Depth::Full).iter().filter(|case| case.name.starts_with("cut-")).count();
-            assert_eq!(cuts, 2 * dialect.steps().len());
+        let check = |protocol: &str, options: &[(&str, Setting)], steps: usize| {
+            let options = options.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
+            let protocol = PROTOCOLS.iter().find(|it| it.name == protocol).unwrap();
+            let dialect = (protocol.configure)(&options).unwrap();
+            let cuts = cases(&*dialect, Depth::Full).into_iter().filter(|case| case.name.starts_with("cut-"));
+            let cuts: Vec<Case> = cuts.collect();
+            assert_eq!((cuts.len(), dialect.steps().len()), (2 * steps, steps));
+            for case in cuts {
+                let plan = parse_scenario(&case.name, &case.text).unwrap().plan(&case.name, 1).unwrap();
+                check_plan(&*dialect, &plan).unwrap();
+            }
+        };
+        for (qos, steps) in [(0, 2), (1, 4), (2, 8)] {
+            check("mqtt", &[("qos", Setting::Count(qos))], steps);
         }
+        let text = |text: &str| Setting::Text(text.to_owned());
+        check("nats", &[], 2);
+        check("nats", &[("layer", text("jetstream"))], 5);
+        check("nats", &[("layer", text("jetstream")), ("acks", text("confirmed"))], 6);
     }
 }

@@ -15,6 +15,7 @@
 
 mod line;
 mod mqtt;
+mod nats;
 mod pump;
 mod splitter;
 #[cfg(test)]
@@ -33,6 +34,7 @@ use tokio::task::JoinSet;
 use crate::link::{Link, Settings};
 pub use line::{Clock, Happened, Line, Sink};
 pub use mqtt::{MQTT_FRAMING, MQTT_PACKET_BYTES_MAX};
+pub use nats::{NATS_FRAME_BYTES_MAX, NATS_FRAMING};
 pub use pump::{CLOSE_LINGER, OUTBOX_BYTES_MAX, carry, pump};
 pub use splitter::{Classify, Framing, Raw, Splitter};
 pub use transport::Transport;
