@@ -307,6 +307,8 @@ pub struct TargetEntry {
 pub const TARGETS: &[TargetEntry] = &[
     TargetEntry { name: "mosquitto", text: include_str!("../targets/mosquitto.toml") },
     TargetEntry { name: "mqtt", text: include_str!("../targets/mqtt.toml") },
+    TargetEntry { name: "nats", text: include_str!("../targets/nats.toml") },
+    TargetEntry { name: "nats-synced", text: include_str!("../targets/nats-synced.toml") },
     TargetEntry { name: "reference", text: include_str!("../targets/reference.toml") },
 ];
 
