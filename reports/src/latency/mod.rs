@@ -19,8 +19,10 @@ mod tests;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub(crate) use gate::percentile_name;
 pub use gate::{GateResult, LatencyGate};
 pub use hgrm::write_hgrm;
+pub(crate) use hlog::base64;
 pub use hlog::{HLOG_BYTES_MAX, INTERVAL_NS};
 pub use intervals::{Interval, IntervalError, IntervalReader};
 pub use over_time::{COLUMNS_MAX, Column, OverTime};

@@ -21,7 +21,7 @@ fn header() -> Header {
     }
 }
 
-fn events() -> Vec<Event> {
+pub(super) fn events() -> Vec<Event> {
     let (sender, receiver, conversation, message) = (Device(0), Device(1), Conversation(0), Message(7));
     let at = |at_ns: u64, what: What| Event { at_ns: at_ns * MS, what };
     let device =
@@ -73,7 +73,7 @@ fn judgement(guarantee: &str, verdict: Verdict, observed: &str) -> Judgement {
     Judgement { guarantee, claimed: true, verdict, observed, findings_total: 0, findings: Vec::new() }
 }
 
-fn passing() -> Run {
+pub(super) fn passing() -> Run {
     let mut facts = RunFacts::new([PlannedFault { id: 0, kind: "kill".to_owned(), target: "n1".to_owned() }]);
     let mut latency = LatencyRecorder::default();
     for event in events() {
@@ -90,7 +90,7 @@ fn passing() -> Run {
     run
 }
 
-fn violated() -> Run {
+pub(super) fn violated() -> Run {
     let mut facts = RunFacts::new([]);
     let (mut run, names) = (passing(), {
         for event in &events() {

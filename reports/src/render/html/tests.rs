@@ -1,0 +1,439 @@
+//! Pages as they must be: whole, harmless, bounded, in both languages. What a browser makes of them is for `.ci/run pages`.
+
+use std::collections::BTreeMap;
+
+use super::super::tests::{events, passing, violated};
+use super::*;
+use crate::audit::{AUDIT_VERSION, Audit, AuditRow, ClaimWords, ModeAudit, SeenUnder, VoidRun};
+use crate::history::{Conversation, Device, Event, Message, User, What};
+use crate::latency::LatencyRecorder;
+use crate::run::{End, Outcome};
+use crate::sweep::{Find, ScoreLine, Scoreboard, StateHits, Sweep};
+
+/// Every way out of text that a target could try: elements, attributes, comments, scripts, controls, directions.
+const HOSTILE: &str = "\"'><script>stolen=1</script><img src=x onerror=stolen=1>--><!-- ]]> \u{202e}\u{0}\u{1b}[31m{0}&lt;</style></svg>";
+
+fn page(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> String {
+    let mut out = Vec::new();
+    write(&mut out).unwrap();
+    String::from_utf8(out).unwrap()
+}
+
+fn of(run: &Run) -> String {
+    page(|out| write_run_page(run, Some(&over_time()), Language::English, out))
+}
+
+fn over_time() -> OverTime {
+    let mut recorder = LatencyRecorder::default();
+    for event in &events() {
+        recorder.observe(event);
+    }
+    let mut log = Vec::new();
+    recorder.write_hlog(&mut log).unwrap();
+    OverTime::read(log.as_slice()).unwrap()
+}
+
+/// Elements without an end.
+const VOID: [&str; 6] = ["meta", "link", "input", "img", "br", "hr"];
+
+/// Reads a page as a strict parser would, and gives back how often each element occurs. Every attribute is quoted, every element
+/// is ended in order, and what stands between is no markup.
+fn elements(page: &str) -> BTreeMap<String, usize> {
+    let mut counts = BTreeMap::new();
+    let mut open: Vec<String> = Vec::new();
+    let mut rest = page.strip_prefix("<!doctype html>").expect("it begins with its type");
+    while let Some(at) = rest.find('<') {
+        assert!(!rest[..at].contains('>'), "a bracket in text: {}", &rest[..at]);
+        rest = &rest[at + 1..];
+        let end = end_of_tag(rest);
+        let (tag, after) = (&rest[..end], &rest[end + 1..]);
+        rest = after;
+        if let Some(name) = tag.strip_prefix('/') {
+            assert_eq!(open.pop().as_deref(), Some(name), "ended out of order");
+            continue;
+        }
+        let name: String = tag.chars().take_while(char::is_ascii_alphanumeric).collect();
+        assert!(!name.is_empty(), "no element: <{tag}>");
+        *counts.entry(name.clone()).or_default() += 1;
+        if matches!(name.as_str(), "script" | "style") {
+            rest = &rest[rest.find(&format!("</{name}>")).expect("it is ended")..];
+        }
+        if !tag.ends_with('/') && !VOID.contains(&name.as_str()) {
+            open.push(name);
+        }
+    }
+    assert!(open.is_empty(), "not ended: {open:?}");
+    counts
+}
+
+/// Where a tag ends; on the way its attributes are looked at.
+fn end_of_tag(text: &str) -> usize {
+    let mut quoted = false;
+    let mut name = String::new();
+    for (at, character) in text.char_indices() {
+        match character {
+            '"' => {
+                quoted = !quoted;
+                if quoted {
+                    let name = name.trim_end_matches('=').to_owned();
+                    assert!(!name.starts_with("on") && name != "style" && name != "src", "attribute {name}");
+                }
+                name.clear();
+            }
+            '>' if !quoted => return at,
+            '<' | '\'' if !quoted => panic!("in a tag: {}", &text[..at]),
+            ' ' if !quoted => name.clear(),
+            _ if !quoted => name.push(character),
+            _ => {}
+        }
+    }
+    panic!("a tag without an end")
+}
+
+fn audit(text: &str) -> Audit {
+    let run = violated();
+    let seen = SeenUnder {
+        fault: "kill".to_owned(),
+        claimed: true,
+        held: 3,
+        broken: 1,
+        anomalies: BTreeMap::from([(text.to_owned(), 4)]),
+        cases: vec![text.to_owned()],
+        observed: text.to_owned(),
+        folder: format!("out/runs/{text}"),
+        finding: run.judgements[0].findings.first().cloned(),
+        names: run.names,
+    };
+    let void = VoidRun { case: text.to_owned(), why: text.to_owned(), folder: String::new() };
+    let claim = Some(ClaimWords { source: text.to_owned(), under: vec![text.to_owned()] });
+    let row = AuditRow { guarantee: "no-loss".to_owned(), claim, disclaimer: None, seen: vec![seen] };
+    let other = AuditRow {
+        guarantee: text.to_owned(),
+        claim: None,
+        disclaimer: Some(text.to_owned()),
+        seen: Vec::new(),
+    };
+    let mode = ModeAudit {
+        mode: text.to_owned(),
+        words: text.to_owned(),
+        runs: 4,
+        rows: vec![row, other],
+        void: vec![void.clone()],
+        skipped: vec![void],
+    };
+    Audit {
+        avouch_audit: AUDIT_VERSION,
+        target: text.to_owned(),
+        about: text.to_owned(),
+        seeds: vec![1, 2],
+        outcome: Outcome::Violated,
+        modes: vec![mode],
+        repeat: text.to_owned(),
+    }
+}
+
+fn sweep(text: &str) -> Sweep {
+    let find = Find {
+        guarantee: "no-loss".to_owned(),
+        anomaly: text.to_owned(),
+        run: 17,
+        seed: 4,
+        runs: 2,
+        expected: text.to_owned(),
+        actual: text.to_owned(),
+        before: crate::sweep::Size { clients: 9, messages: 70, faults: 6 },
+        after: Some(crate::sweep::Size { clients: 2, messages: 1, faults: 1 }),
+        tried: 120,
+        remarks: vec![text.to_owned()],
+        file: format!("out/{text}.toml"),
+        repeat: text.to_owned(),
+        in_sim: Some(true),
+    };
+    Sweep {
+        runs: 100,
+        runs_asked: 100,
+        passed: 90,
+        broken: 2,
+        inconclusive: BTreeMap::from([(text.to_owned(), 8)]),
+        cpu_s: 0.5,
+        bases: vec![text.to_owned()],
+        defects: vec![text.to_owned()],
+        finds: vec![find],
+        states: vec![StateHits { state: text.to_owned(), runs: 0 }],
+        ..Sweep::default()
+    }
+}
+
+fn scoreboard(text: &str) -> Scoreboard {
+    let line = ScoreLine {
+        defect: text.to_owned(),
+        breaks: text.to_owned(),
+        world: text.to_owned(),
+        found: 1,
+        by: BTreeMap::from([(text.to_owned(), 1)]),
+        ..ScoreLine::default()
+    };
+    Scoreboard { seeds: 2, lines: vec![line], ..Scoreboard::default() }
+}
+
+/// A run in which every text is that one.
+fn told_by_a_target(text: &str) -> Run {
+    let mut run = violated();
+    let own = || text.to_owned();
+    let header = &mut run.header;
+    (header.scenario, header.target, header.world, header.repeat, header.tool) =
+        (own(), own(), own(), own(), own());
+    (header.started, header.notes) = (Some(own()), vec![own()]);
+    run.history_hash = Some(own());
+    run.environment = BTreeMap::from([(own(), own())]);
+    run.end = End::TargetFailed { why: own() };
+    for fault in &mut run.faults {
+        (fault.kind, fault.target, fault.evidence) = (own(), own(), own());
+    }
+    for judgement in &mut run.judgements {
+        (judgement.guarantee, judgement.observed) = (own(), own());
+        for finding in &mut judgement.findings {
+            (finding.anomaly, finding.expected, finding.actual) = (own(), own(), own());
+            let (device, message) = (Device(2), Message(1));
+            let more = [
+                What::Rejected { device, message, code: own() },
+                What::Unknown { device, message, why: own() },
+                What::Disconnected { device, why: own() },
+                What::Node { node: own(), state: own() },
+                What::FaultStarted { id: 1, kind: own(), target: own() },
+                What::FaultFired { id: 1, kind: own(), device, frame: 1, detail: own() },
+                What::FaultSkipped { id: 2, kind: own(), why: own() },
+                What::FaultEnded { id: 1, evidence: own() },
+                What::Drained { converged: false, missing: own() },
+                What::Note { text: own() },
+                What::Device { device, user: User(2), name: own() },
+                What::Conversation { conversation: Conversation(0), name: own(), members: vec![User(1)] },
+            ];
+            finding.timeline.extend(more.map(|what| Event { at_ns: 999_000_000, what }));
+        }
+    }
+    run.gates.iter_mut().for_each(|gate| gate.observed = own());
+    for device in 0..3 {
+        run.names.add_device(Device(device), User(device), text);
+    }
+    run.names.add_conversation(Conversation(0), text);
+    run
+}
+
+/// All kinds of pages, with one text in every place that a target or a scenario can fill.
+fn all_pages(text: &str) -> Vec<(&'static str, String)> {
+    let run = told_by_a_target(text);
+    let link = format!("{text}/report.html");
+    let entries = [IndexEntry { run: &run, link: Some(&link) }, IndexEntry { run: &run, link: None }];
+    let english = Language::English;
+    vec![
+        ("run", of(&run)),
+        ("index", page(|out| write_index_page(&entries, english, out))),
+        ("audit", page(|out| write_audit_page(&audit(text), english, out))),
+        ("sweep", page(|out| write_sweep_page(&sweep(text), english, out))),
+        ("scoreboard", page(|out| write_scoreboard_page(&scoreboard(text), english, out))),
+    ]
+}
+
+#[test]
+fn whatever_a_target_says_stays_text() {
+    for ((kind, hostile), (_, harmless)) in all_pages(HOSTILE).iter().zip(all_pages("plain")) {
+        assert_eq!(elements(hostile), elements(&harmless), "{kind}: other elements than with plain text");
+        assert!(!hostile.contains("<script>stolen") && !hostile.contains("<img"), "{kind}");
+        assert!(!hostile.contains(['\u{202e}', '\0', '\u{1b}']), "{kind}: characters that act");
+        assert!(hostile.contains("&lt;script&gt;stolen"), "{kind}: it is shown");
+    }
+}
+
+#[test]
+fn a_link_of_an_index_cannot_leave_its_folder_for_another_scheme() {
+    let run = passing();
+    let of = |link: &str| {
+        page(|out| write_index_page(&[IndexEntry { run: &run, link: Some(link) }], Language::English, out))
+    };
+    assert!(of("crash-kill-sim-1/report.html").contains("<a href=\"./crash-kill-sim-1/report.html\">"));
+    assert!(of("javascript:stolen=1").contains("<a href=\"./javascript%3Astolen%3D1\">"));
+}
+
+#[test]
+fn a_page_loads_nothing_and_runs_only_its_own_script() {
+    for (kind, page) in all_pages("plain") {
+        let page = page.replace("http://www.w3.org/2000/svg", "");
+        for word in [
+            "http:",
+            "https:",
+            "//cdn",
+            "@import",
+            "url(",
+            " src=",
+            "fetch(",
+            "XMLHttp",
+            "innerHTML",
+            "eval(",
+        ] {
+            assert!(!page.contains(word), "{kind}: {word}");
+        }
+        assert!(page.contains("default-src &#39;none&#39;; style-src &#39;sha256-"), "{kind}: no policy");
+        let scripts = page.matches("<script>").count();
+        assert_eq!(scripts, 1, "{kind}: scripts that could run");
+    }
+}
+
+#[test]
+fn the_verdict_stands_first_in_words() {
+    let (passed, violated) = (of(&passing()), of(&violated()));
+    let order = |page: &str, parts: &[&str]| {
+        let places: Vec<usize> =
+            parts.iter().map(|part| page.find(part).unwrap_or_else(|| panic!("{part} is missing"))).collect();
+        assert!(places.is_sorted(), "{parts:?} stand at {places:?}");
+    };
+    order(
+        &passed,
+        &[
+            ">Passed<",
+            "Everything that was claimed or expected held: 1 put to the test, 1 not.",
+            "id=\"guarantees\"",
+            "id=\"latency\"",
+            "id=\"faults\"",
+            "id=\"environment\"",
+            "avouch run groups/kill --seed 42",
+        ],
+    );
+    order(
+        &violated,
+        &[
+            ">Violated<",
+            "One promise is broken.",
+            "3 of 4,120 acked messages are lost",
+            "id=\"guarantees\"",
+            "id=\"findings\"",
+        ],
+    );
+    assert!(!passed.contains("id=\"findings\""), "there are none");
+    assert!(violated.contains("2 more findings are not shown"));
+    assert!(violated.contains("Broken promises that nobody made are shown, not punished."));
+}
+
+#[test]
+fn a_diagram_shows_the_path_of_a_message_and_where_it_ends() {
+    let page = of(&violated());
+    let begin = page.find("<div class=\"diagram").expect("there is one");
+    let diagram = &page[begin..begin + page[begin..].find("</details>").unwrap()];
+    let names: Vec<&str> = diagram
+        .split("class=\"lanename\"")
+        .skip(1)
+        .map(|part| part.split(['<', '>']).nth(1).unwrap())
+        .collect();
+    assert_eq!(names, ["u0.d0", "n1", "u1.d0", "u2.d0"], "sender, server, recipients");
+    let said: Vec<String> = diagram
+        .split("class=\"said\">")
+        .skip(1)
+        .map(|row| {
+            let row = &row[..row.find("</div>").unwrap()];
+            let name = row.split(['<', '>']).nth(2).unwrap();
+            let english = row.split("lang=\"en\">").nth(1).map_or("", |text| text.split('<').next().unwrap());
+            format!("{name} {english}")
+        })
+        .collect();
+    assert_eq!(
+        said,
+        [
+            "u0.d0 sends m7 to general (64 B), 1.00 ms late",
+            "F0 kill begins (n1)",
+            "n1 is killed",
+            "u0.d0 is told: m7 is stored as #12",
+            "u1.d0 receives m7 in general as #12",
+            "F0 ends (pid 7 is gone)",
+            "u2.d0 never receives m7",
+        ]
+    );
+    assert_eq!(diagram.matches("class=\"arrow\"").count(), 3, "sent, acknowledged, delivered");
+    assert_eq!(diagram.matches("class=\"arrow lost\"").count(), 1, "never delivered");
+    assert_eq!(diagram.matches("in-fault").count(), 5, "rows from the fault's begin to its end");
+    assert_eq!(diagram.matches("life down").count(), 4, "the server is down after its death");
+}
+
+#[test]
+fn both_languages_stand_in_every_page_and_the_first_is_chosen() {
+    for (kind, page) in all_pages("plain") {
+        let english =
+            page.matches("<span lang=\"en\">").count() + page.matches("<tspan lang=\"en\">").count();
+        let chinese =
+            page.matches("<span lang=\"zh\">").count() + page.matches("<tspan lang=\"zh\">").count();
+        assert_eq!(english, chinese, "{kind}");
+        assert!(english > 10, "{kind}: {english}");
+    }
+    let of = |language| page(|out| write_run_page(&passing(), None, language, out));
+    assert!(of(Language::English).contains("<html lang=\"en\" data-lang=\"en\">"));
+    let chinese = of(Language::Chinese);
+    assert!(
+        chinese.contains("<html lang=\"zh\" data-lang=\"zh\">")
+            && chinese.contains("<title>通过: groups/kill")
+    );
+}
+
+#[test]
+fn charts_are_drawn_from_the_interval_log() {
+    let with = of(&passing());
+    for part in [
+        "class=\"line p99\"",
+        "class=\"h7\"",
+        "class=\"faultname\"",
+        "class=\"line c2\"",
+        "class=\"line accepted\"",
+        "class=\"faultbar\"",
+    ] {
+        assert!(with.contains(part), "{part}");
+    }
+    let without = page(|out| write_run_page(&passing(), None, Language::English, out));
+    assert!(without.contains("There is no interval log") && !without.contains("class=\"line p99\""));
+    assert!(without.contains("class=\"figures\""), "the table of the record is there");
+    for page in [&with, &without] {
+        assert!(!page.contains("NaN") && !page.contains("inf "), "no number that is none");
+    }
+}
+
+#[test]
+fn a_page_is_bounded_however_much_was_found() {
+    const BYTES_MAX: usize = 1_024 * 1_024;
+    let mut run = violated();
+    let mut judgement = run.judgements[0].clone();
+    let mut finding = judgement.findings[0].clone();
+    let events = finding.timeline.clone();
+    finding.timeline = (0..50).flat_map(|_| events.clone()).collect();
+    judgement.findings = vec![finding; crate::verdict::FINDINGS_KEPT];
+    judgement.findings_total = 12_345;
+    run.judgements = (0..28)
+        .map(|number| crate::verdict::Judgement { guarantee: format!("g{number}"), ..judgement.clone() })
+        .collect();
+    let fault = run.faults[0].clone();
+    run.faults = (0..5_000).map(|id| crate::run::FaultRecord { id, ..fault.clone() }).collect();
+    let page = of(&run);
+    assert!(page.len() < BYTES_MAX, "{} bytes", page.len());
+    let shown = page.matches("<details class=\"finding\"").count();
+    assert!((5..=60).contains(&shown), "{shown} findings are shown");
+    let hidden = super::super::grouped(28 * 12_345 - shown as u64);
+    assert!(page.contains(&format!("{hidden} more findings are not shown")), "{hidden}");
+    elements(&page);
+
+    let link = "a/report.html";
+    let many: Vec<IndexEntry<'_>> = (0..68).map(|_| IndexEntry { run: &run, link: Some(link) }).collect();
+    let index = self::page(|out| write_index_page(&many, Language::English, out));
+    assert!(index.len() < BYTES_MAX, "{} bytes", index.len());
+    assert_eq!(index.matches("href=\"./a/report.html\"").count(), 68);
+}
+
+#[test]
+fn the_same_record_gives_the_same_page() {
+    assert_eq!(of(&violated()), of(&violated()));
+}
+
+#[test]
+fn no_run_is_no_pass() {
+    let index = page(|out| write_index_page(&[], Language::English, out));
+    assert!(index.contains(">Inconclusive<") && index.contains("No run was carried out"));
+    elements(&index);
+    let mut run = Run::new(crate::history::Header::default(), crate::run::RunFacts::new([]));
+    run.conclude();
+    elements(&of(&run));
+}
