@@ -7,6 +7,7 @@ mod compare;
 mod explore;
 pub mod list;
 pub mod output;
+mod pages;
 mod progress;
 mod report;
 mod run;
@@ -18,7 +19,7 @@ mod targets;
 
 use std::process::ExitCode;
 
-use avouch_reports::render::{Json, Junit, Markdown, Renderer, Text};
+use avouch_reports::render::{Html, Json, Junit, Language, Markdown, Renderer, Text};
 use avouch_reports::run::{Outcome, Run};
 use clap::{Parser, Subcommand, ValueEnum};
 
@@ -31,8 +32,30 @@ pub struct Cli {
     /// Print results only.
     #[arg(long, short, global = true)]
     quiet: bool,
+    /// What pages (report.html) are written in; each has a switch for the other.
+    #[arg(long, global = true, value_enum, default_value_t, value_name = "LANGUAGE")]
+    lang: PageLanguage,
     #[command(subcommand)]
     command: Command,
+}
+
+/// Languages of pages.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+enum PageLanguage {
+    /// English.
+    #[default]
+    En,
+    /// Chinese.
+    Zh,
+}
+
+impl From<PageLanguage> for Language {
+    fn from(language: PageLanguage) -> Self {
+        match language {
+            PageLanguage::En => Self::English,
+            PageLanguage::Zh => Self::Chinese,
+        }
+    }
 }
 
 #[derive(Debug, Subcommand)]
@@ -133,6 +156,8 @@ pub enum Format {
     Junit,
     /// For a CI summary or a comment.
     Markdown,
+    /// A page for a browser.
+    Html,
 }
 
 /// The exit code of a run's outcome.
@@ -146,13 +171,15 @@ fn exit_of(outcome: Outcome) -> Exit {
 }
 
 /// One run in full, or several as a summary.
-fn render_all(runs: &[Run], format: Format, colour: bool) -> Vec<u8> {
-    let text = Text { colour };
+fn render_all(runs: &[Run], format: Format, output: Output) -> Vec<u8> {
+    let text = Text { colour: output.colour() };
+    let html = Html { language: output.language() };
     let renderer: &dyn Renderer = match format {
         Format::Text => &text,
         Format::Json => &Json,
         Format::Junit => &Junit,
         Format::Markdown => &Markdown,
+        Format::Html => &html,
     };
     let mut out = Vec::new();
     let rendered = match runs {
@@ -166,7 +193,7 @@ fn render_all(runs: &[Run], format: Format, colour: bool) -> Vec<u8> {
 /// Runs the command that the process was started with.
 pub fn main() -> ExitCode {
     let cli = Cli::parse(); // bad usage ends here, with clap's own words and code 2
-    let output = Output::new(cli.quiet);
+    let output = Output::new(cli.quiet, cli.lang.into());
     let exit = match cli.command {
         Command::Run(args) => run::run(&args, output),
         Command::Explore(args) => explore::explore(&args, output),

@@ -155,6 +155,8 @@ pub struct Performed {
     pub run: Run,
     /// What was in the run folder before.
     pub earlier: Earlier,
+    /// The run folder, if this run made one.
+    pub folder: Option<PathBuf>,
     /// What went wrong beside the run, in words.
     pub complaint: Option<String>,
 }
@@ -180,20 +182,22 @@ fn perform(task: Task, interrupt: Interrupt) -> Performed {
         Err(error) => return not_performed(task, &error.to_string()),
     };
     let earlier = session.earlier().clone();
+    let folder = Some(session.folder().to_owned());
     let ended = match world {
         World::Sim => in_simulation(&plan, &session, interrupt),
         World::Explore => explored(&plan, &session, interrupt),
         World::Live => crate::world::live::perform(&plan, &subject, &session, interrupt),
     };
     match session.close(&ended) {
-        Ok(run) => Performed { run, earlier, complaint: None },
+        Ok(run) => Performed { run, earlier, folder, complaint: None },
         Err(error) => {
             let words = error.to_string();
             match error {
                 SessionError::Unwritten { run, .. } => {
-                    Performed { run: *run, earlier, complaint: Some(format!("{}: {words}", plan.scenario)) }
+                    let complaint = Some(format!("{}: {words}", plan.scenario));
+                    Performed { run: *run, earlier, folder, complaint }
                 }
-                _ => Performed { earlier, ..not_performed(task, &words) },
+                _ => Performed { earlier, folder, ..not_performed(task, &words) },
             }
         }
     }
@@ -205,7 +209,7 @@ fn not_performed(task: Task, why: &str) -> Performed {
     let mut run = Run::new(brief(task).header, RunFacts::new([]));
     run.end = End::ToolFailed { why: why.lines().next().unwrap_or_default().to_owned() };
     run.conclude();
-    Performed { run, earlier: Earlier::Nothing, complaint }
+    Performed { run, earlier: Earlier::Nothing, folder: None, complaint }
 }
 
 fn in_simulation(plan: &Rc<Plan>, session: &Session, interrupt: Interrupt) -> Ended {

@@ -1,7 +1,8 @@
 //! One run from beginning to end: a plan and a world become a run folder and a record.
 //!
 //! A run folder holds `history.jsonl` (written as it happens), `run.json`, `junit.xml`, `summary.md`,
-//! `latency.hlog`, one `.hgrm` per stage and the plan. Everything but the history can be made again from it.
+//! `latency.hlog`, one `.hgrm` per stage and the plan. Everything but the history can be made again from it. The page for people
+//! (`report.html`) is made from these files, by whoever wants one.
 
 mod folder;
 #[cfg(test)]
@@ -26,7 +27,7 @@ use crate::check::{Judge, Options, explain};
 use crate::conductor::{self, Ended};
 use crate::recorder::{Owing, Recorder, Sink};
 
-pub use folder::{Earlier, HISTORY, RECORD};
+pub use folder::{Earlier, HISTORY, INTERVALS, PAGE, RECORD};
 
 /// Time after a fault's end that still counts as inside its window. Nanoseconds.
 const SETTLE_NS: u64 = 1_000_000_000;
@@ -239,7 +240,7 @@ fn write_folder(folder: &Path, run: &Run, latency: &mut LatencyRecorder) -> Resu
     write(RECORD, &mut |out| Json.render(run, out))?;
     write("junit.xml", &mut |out| Junit.render(run, out))?;
     write("summary.md", &mut |out| Markdown.render(run, out))?;
-    write("latency.hlog", &mut |out| latency.write_hlog(out))?;
+    write(INTERVALS, &mut |out| latency.write_hlog(out))?;
     for stage in Stage::ALL {
         let series = Series { stage, from: MeasuredFrom::Intended, window: Window::Outside };
         if latency.total(series).is_empty() {

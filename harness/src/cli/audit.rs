@@ -5,17 +5,20 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use avouch_reports::audit::{Audit, VoidRun};
-use avouch_reports::render::{write_audit_json, write_audit_junit, write_audit_markdown, write_audit_text};
+use avouch_reports::render::{
+    write_audit_json, write_audit_junit, write_audit_markdown, write_audit_page, write_audit_text,
+};
 use avouch_scenarios::parse_scenario;
 
 use super::carry_out::carry_out;
 use super::output::Output;
 use super::run::quoted;
 use super::targets::{self, Found};
-use super::{Exit, Format};
+use super::{Exit, Format, pages};
 use crate::audit::battery::{Case, Depth, cases};
 use crate::audit::{Brief, Done, conclude, worst_fault};
 use crate::perform::{Task, World};
+use crate::session::PAGE;
 use crate::subject::Subject;
 use crate::world::descriptors;
 
@@ -111,6 +114,11 @@ pub(super) fn audit(args: &Args, output: Output) -> Exit {
             if let Some(words) = &performed.complaint {
                 output.error(words);
             }
+            let of_run =
+                performed.folder.as_deref().map(|folder| pages::write_run(folder, &performed.run, output));
+            if let Some(Err(words)) = of_run {
+                output.error(words);
+            }
             let folder = planned.task.folder.display().to_string();
             let (mode, case, fault) = (planned.mode, planned.case.clone(), planned.fault);
             Done { mode, case, fault, folder, run: performed.run }
@@ -118,12 +126,12 @@ pub(super) fn audit(args: &Args, output: Output) -> Exit {
         .collect();
     let audit = conclude(brief(args, &found), &subjects, &skipped, &done);
     exit = exit.worse(super::exit_of(audit.outcome));
-    if let Err(error) = keep(&args.out, &audit) {
+    if let Err(error) = keep(&args.out, &audit, output) {
         output.error(format!("cannot write into {}: {error}", args.out.display()));
         exit = exit.worse(Exit::Inconclusive);
     }
     let mut printed = Vec::new();
-    render(&audit, args.format, &mut printed).expect("writing to memory does not fail");
+    render(&audit, args.format, output, &mut printed).expect("writing to memory does not fail");
     output.result(&printed, exit)
 }
 
@@ -206,25 +214,27 @@ fn target_words(args: &Args) -> String {
     quoted(&args.target) + &server.collect::<String>()
 }
 
-fn render(audit: &Audit, format: Format, out: &mut dyn io::Write) -> io::Result<()> {
+fn render(audit: &Audit, format: Format, output: Output, out: &mut dyn io::Write) -> io::Result<()> {
     match format {
         Format::Text => write_audit_text(audit, out),
         Format::Json => write_audit_json(audit, out),
         Format::Junit => write_audit_junit(audit, out),
         Format::Markdown => write_audit_markdown(audit, out),
+        Format::Html => write_audit_page(audit, output.language(), out),
     }
 }
 
 /// The result, in every format, beside the run folders.
-fn keep(out: &Path, audit: &Audit) -> io::Result<()> {
+fn keep(out: &Path, audit: &Audit, output: Output) -> io::Result<()> {
     for (name, format) in [
         ("audit.json", Format::Json),
         ("audit.txt", Format::Text),
         ("junit.xml", Format::Junit),
         ("summary.md", Format::Markdown),
+        (PAGE, Format::Html),
     ] {
         let mut bytes = Vec::new();
-        render(audit, format, &mut bytes)?;
+        render(audit, format, output, &mut bytes)?;
         fs::write(out.join(name), bytes)?;
     }
     Ok(())

@@ -45,7 +45,7 @@ pub(super) fn check(args: &Args, output: Output) -> Exit {
                 output.say(note);
             }
             let exit = super::exit_of(run.outcome);
-            output.result(&super::render_all(&[run], args.format, output.colour()), exit)
+            output.result(&super::render_all(&[run], args.format, output), exit)
         }
     }
 }

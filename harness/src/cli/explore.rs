@@ -1,5 +1,6 @@
 //! `avouch explore`: draws schedules, carries them out, and shrinks what fails to a scenario file.
 
+use std::io;
 use std::path::PathBuf;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -7,14 +8,16 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use avouch_engine::defects::Defects;
-use avouch_reports::render::{SweepFormat, write_scoreboard, write_sweep};
+use avouch_reports::render::{
+    SweepFormat, write_scoreboard, write_scoreboard_page, write_sweep, write_sweep_page,
+};
 use avouch_reports::sweep::{Find as Record, SWEEP_VERSION, StateHits, Sweep};
 use avouch_scenarios::Scenario;
 use avouch_scenarios::schedule::{Schedule, schedule, schedule_on, seed_of};
 use avouch_scenarios::units::{Time, Unit};
 
 use super::output::Output;
-use super::{Exit, Format};
+use super::{Exit, Format, pages};
 use crate::sweep::found::{Budget, Place, SHRINK_RUNS, settle, write_unshrunk};
 use crate::sweep::states::State;
 use crate::sweep::{self, Find, Options, Progress, Swept, scenario_of, scoreboard};
@@ -158,7 +161,13 @@ fn sweep_all(args: &Args, options: &Options, stop: &'static AtomicBool, output: 
     let mut record = record(args, options, &swept, finds);
     record.interrupted = stop.load(Ordering::Relaxed);
     let mut text = Vec::new();
-    write_sweep(&record, format(args.format), &mut text).expect("writing to memory does not fail");
+    let written = match format(args.format) {
+        Some(format) => write_sweep(&record, format, &mut text),
+        None => write_sweep_page(&record, output.language(), &mut text),
+    };
+    written.expect("writing to memory does not fail");
+    let page = |out: &mut dyn io::Write| write_sweep_page(&record, output.language(), out);
+    keep_pages(args, page, output);
     let exit = match record.outcome().exit_code() {
         0 => Exit::Pass,
         1 => Exit::Violated,
@@ -252,18 +261,36 @@ fn score(args: &Args, options: &Options, stop: &'static AtomicBool, output: Outp
     let board = scoreboard::score(options, args.seeds, budget, &args.out, &tell);
     output.clear_progress();
     let mut text = Vec::new();
-    write_scoreboard(&board, format(args.format), &mut text).expect("writing to memory does not fail");
+    let written = match format(args.format) {
+        Some(format) => write_scoreboard(&board, format, &mut text),
+        None => write_scoreboard_page(&board, output.language(), &mut text),
+    };
+    written.expect("writing to memory does not fail");
+    keep_pages(args, |out| write_scoreboard_page(&board, output.language(), out), output);
     let is_whole = !board.interrupted && board.missed().next().is_none();
     output.result(&text, if is_whole { Exit::Pass } else { Exit::Inconclusive })
 }
 
-fn format(format: Format) -> SweepFormat {
-    match format {
+/// Writes the page of the sweep, and those of the runs that it kept.
+fn keep_pages(args: &Args, page: impl FnOnce(&mut dyn io::Write) -> io::Result<()>, output: Output) {
+    let written = std::fs::create_dir_all(&args.out)
+        .map_err(|error| error.to_string())
+        .and_then(|()| pages::write(&args.out, page))
+        .and_then(|()| pages::write_again(&args.out.join("runs"), output));
+    if let Err(words) = written {
+        output.error(words);
+    }
+}
+
+/// `None`: a page.
+fn format(format: Format) -> Option<SweepFormat> {
+    Some(match format {
         Format::Text => SweepFormat::Text,
         Format::Json => SweepFormat::Json,
         Format::Junit => SweepFormat::Junit,
         Format::Markdown => SweepFormat::Markdown,
-    }
+        Format::Html => return None,
+    })
 }
 
 #[allow(

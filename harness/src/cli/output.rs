@@ -6,6 +6,7 @@ use std::fmt::Display;
 use std::io::{self, IsTerminal, Write};
 
 use avouch_reports::escape::visible;
+use avouch_reports::render::Language;
 
 use super::Exit;
 
@@ -13,16 +14,18 @@ use super::Exit;
 #[derive(Clone, Copy, Debug)]
 pub struct Output {
     quiet: bool,
+    language: Language,
     colour_out: bool,
     colour_err: bool,
 }
 
 impl Output {
     /// Colour where there is a terminal and `NO_COLOR` is not set.
-    pub fn new(quiet: bool) -> Self {
+    pub fn new(quiet: bool, language: Language) -> Self {
         let wanted = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
         Self {
             quiet,
+            language,
             colour_out: wanted && io::stdout().is_terminal(),
             colour_err: wanted && io::stderr().is_terminal(),
         }
@@ -31,6 +34,11 @@ impl Output {
     /// Whether data may be coloured.
     pub fn colour(&self) -> bool {
         self.colour_out
+    }
+
+    /// What pages are written in.
+    pub fn language(&self) -> Language {
+        self.language
     }
 
     /// Whether somebody watches who can be shown a line that changes.

@@ -14,9 +14,9 @@ use clap::ValueEnum;
 use super::carry_out::{CarriedOut, carry_out};
 use super::output::Output;
 use super::sources::{self, Loaded};
-use super::{Exit, Format, targets};
+use super::{Exit, Format, pages, targets};
 use crate::perform::{self, Performed, Task, World};
-use crate::session::Earlier;
+use crate::session::{Earlier, PAGE};
 use crate::subject::Subject;
 use crate::world::descriptors;
 
@@ -243,12 +243,13 @@ fn print_plans(tasks: &[Task], output: Output) -> Exit {
     output.result(text.as_bytes(), Exit::Pass)
 }
 
-/// Makes the folder and sees that it can be written, before anything runs. An earlier summary goes: should this be ended
-/// before there is a new one, nobody takes that for the outcome.
+/// Makes the folder and sees that it can be written, before anything runs. Earlier summaries go: should this be ended
+/// before there are new ones, nobody takes them for the outcome.
 fn open_out(out: &Path) -> Result<(), String> {
-    let summary = out.join(SUMMARY);
-    let opened =
-        fs::create_dir_all(out).and_then(|()| File::create(&summary)).and_then(|_| fs::remove_file(&summary));
+    let summaries = [SUMMARY, PAGE].map(|name| out.join(name));
+    let opened = fs::create_dir_all(out).and_then(|()| {
+        summaries.iter().try_for_each(|path| File::create(path).and_then(|_| fs::remove_file(path)))
+    });
     opened.map_err(|error| {
         let why = match error.kind() {
             io::ErrorKind::AlreadyExists | io::ErrorKind::NotADirectory => "it is no folder".to_owned(),
@@ -290,13 +291,19 @@ fn report(args: &Args, carried_out: CarriedOut, output: Output) -> Exit {
         output.say(format!("interrupted: {left_out} of {total} runs were not begun"));
         exit = exit.worse(Exit::Inconclusive);
     }
-    let runs: Vec<Run> = carried_out.performed.into_iter().map(|performed| performed.run).collect();
+    let kept: Vec<_> =
+        carried_out.performed.into_iter().map(|performed| (performed.folder, performed.run)).collect();
+    if let Err(words) = pages::write_all(&args.out, &kept, output) {
+        output.error(words);
+        exit = exit.worse(Exit::Inconclusive);
+    }
+    let runs: Vec<Run> = kept.into_iter().map(|(_, run)| run).collect();
     let path = args.out.join(SUMMARY);
-    if let Err(error) = fs::write(&path, super::render_all(&runs, Format::Junit, false)) {
+    if let Err(error) = fs::write(&path, super::render_all(&runs, Format::Junit, output)) {
         output.error(format!("cannot write {}: {error}", path.display()));
         exit = exit.worse(Exit::Inconclusive);
     }
-    output.result(&super::render_all(&runs, args.format, output.colour()), exit)
+    output.result(&super::render_all(&runs, args.format, output), exit)
 }
 
 /// What became of runs that were in the run folders before.

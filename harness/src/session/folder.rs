@@ -16,6 +16,10 @@ use crate::perform::read_bounded;
 pub const HISTORY: &str = "history.jsonl";
 /// The record of the run.
 pub const RECORD: &str = "run.json";
+/// Its latency by the second.
+pub const INTERVALS: &str = "latency.hlog";
+/// The page for people.
+pub const PAGE: &str = "report.html";
 /// Earlier runs of one name that are kept aside at most.
 const KEPT_MAX: u32 = 1_000;
 
@@ -79,7 +83,7 @@ fn passed(record: &Path) -> bool {
 fn files_of_a_run(folder: &Path) -> io::Result<Vec<PathBuf>> {
     let is_ours = |path: &PathBuf| {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
-        matches!(&*name, HISTORY | RECORD | "junit.xml" | "summary.md" | "plan.json" | "latency.hlog")
+        matches!(&*name, HISTORY | RECORD | INTERVALS | PAGE | "junit.xml" | "summary.md" | "plan.json")
             || path.extension().is_some_and(|ending| ending == "hgrm")
     };
     let entries = fs::read_dir(folder)?.collect::<io::Result<Vec<_>>>()?;

@@ -45,7 +45,7 @@ fn is_hostile(character: char) -> bool {
 #[test]
 fn no_format_lets_a_hostile_history_through() {
     let scratch = Scratch::new("hostile");
-    for format in ["text", "markdown", "junit", "json"] {
+    for format in ["text", "markdown", "junit", "json", "html"] {
         let show = |text: &str| {
             scratch.write("h.jsonl", history(text));
             let ended = scratch.run(&["check", "h.jsonl", "--format", format]);

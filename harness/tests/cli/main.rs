@@ -7,6 +7,7 @@
 mod hostile;
 mod interrupts;
 mod output;
+mod pages;
 mod readme;
 mod recording;
 mod tool;
