@@ -21,17 +21,21 @@ pub(super) struct Running {
     pub(super) input: Option<ChildStdin>,
 }
 
-/// Starts a program in a process group of its own, with pipes to its three streams. From here on the group is killed whatever
-/// happens: by its watchdog, or when what is given back is dropped.
+/// Starts a program in a process group of its own, with pipes to its three streams. The group is killed whatever happens, and
+/// at whatever moment: by its watchdog, which is there before it, or when what is given back is dropped.
 pub(super) fn spawn_watched(command: &mut Command) -> io::Result<Running> {
     let alone = nobody_forks();
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = command.process_group(0).kill_on_drop(true).spawn()?;
-    let group = Pid::from_raw(child.id().unwrap_or_default() as i32);
-    let watchdog = Watchdog::start(group)?;
+    let mut watchdog = Watchdog::start()?;
+    let (name, mark) = watchdog.mark();
+    let started = command.env(name, mark).process_group(0).kill_on_drop(true).spawn();
     drop(alone);
+    let mut child = started.inspect_err(|_| watchdog.dismiss())?;
+    let group = Pid::from_raw(child.id().unwrap_or_default() as i32);
     let input = child.stdin.take();
-    Ok(Running { child, group, watchdog, input })
+    let mut running = Running { child, group, watchdog, input };
+    running.watchdog.watch(group)?;
+    Ok(running)
 }
 
 /// While it is held, no other run of this process is about to start a program. Between its making and its first own

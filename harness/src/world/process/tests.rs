@@ -1,10 +1,12 @@
 //! Shell scripts in the role of servers.
 
+use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 
 use nix::sys::signal::kill;
 use nix::unistd::Pid;
 
+use super::watchdog::Watchdog;
 use super::*;
 
 const READY: &str = r#"echo '{"ready":true,"address":"127.0.0.1:4321","metrics":7}'"#;
@@ -157,6 +159,29 @@ async fn nothing_is_left_behind_when_the_tool_is_killed() {
     let running = server.running.as_mut().expect("it runs");
     drop(running.watchdog.take_input());
     gone(id).await;
+}
+
+#[tokio::test]
+async fn nothing_is_left_behind_when_the_tool_is_killed_before_it_said_whom_to_watch() {
+    let mut watchdog = Watchdog::start().expect("a shell starts");
+    let (name, mark) = watchdog.mark();
+    let mut command = tokio::process::Command::new("/bin/sh");
+    command.args(["-c", "sleep 60 & wait"]).env(name, mark).process_group(0).kill_on_drop(true);
+    let mut child = command.spawn().expect("a shell starts");
+    drop(watchdog.take_input());
+    let end = timeout(Duration::from_secs(60), child.wait()).await.expect("it is killed");
+    assert_eq!(end.expect("it can be waited for").signal(), Some(Signal::SIGKILL as i32));
+    watchdog.dismiss();
+}
+
+#[tokio::test]
+async fn a_watchdog_that_is_dismissed_kills_nobody() {
+    let mut child = tokio::process::Command::new("/bin/sleep");
+    let mut child = child.arg("60").process_group(0).kill_on_drop(true).spawn().expect("it starts");
+    let mut watchdog = Watchdog::start().expect("a shell starts");
+    watchdog.watch(Pid::from_raw(child.id().expect("it runs") as i32)).expect("it is told");
+    watchdog.dismiss();
+    assert_eq!(child.try_wait().expect("it can be looked at"), None);
 }
 
 #[tokio::test]
