@@ -5,7 +5,8 @@ use std::io::{self, BufReader, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use avouch_reports::latency::OverTime;
-use avouch_reports::render::{IndexEntry, write_index_page, write_run_page};
+use avouch_reports::load::{LOAD_BYTES_MAX, LoadRecord};
+use avouch_reports::render::{IndexEntry, write_index_page, write_load_page, write_run_page};
 use avouch_reports::run::{RUN_BYTES_MAX, Run};
 
 use super::output::Output;
@@ -16,6 +17,9 @@ use crate::session::{INTERVALS, PAGE, RECORD};
 const DEPTH_MAX: usize = 3;
 /// Run folders of one folder that are looked at.
 const RUNS_MAX: usize = 10_000;
+
+/// The record of a load test, in its run folder.
+const LOAD: &str = "load.json";
 
 /// A run and its folder.
 pub(super) type Kept = (PathBuf, Run);
@@ -61,10 +65,26 @@ pub(super) fn render_run(folder: &Path, run: &Run, output: Output) -> Vec<u8> {
         output.say(format!("note: no charts, {}: {why}", path.display()));
         None
     });
+    let (over_time, language) = (over_time.as_ref(), output.language());
     let mut page = Vec::new();
-    write_run_page(run, over_time.as_ref(), output.language(), &mut page)
-        .expect("writing to memory does not fail");
+    let written = match load_record(folder, output) {
+        Some(load) => write_load_page(&load, run, over_time, language, &mut page),
+        None => write_run_page(run, over_time, language, &mut page),
+    };
+    written.expect("writing to memory does not fail");
     page
+}
+
+/// What a load test adds; `None` if the run was none, or if its record cannot be read, which is told.
+fn load_record(folder: &Path, output: Output) -> Option<LoadRecord> {
+    let path = folder.join(LOAD);
+    if !path.exists() {
+        return None;
+    }
+    let text = read_bounded(&path, LOAD_BYTES_MAX).map_err(|error| error.to_string());
+    let load =
+        text.and_then(|text| LoadRecord::from_json(text.as_bytes()).map_err(|error| error.to_string()));
+    load.map_err(|why| output.say(format!("note: shown as a run, {}: {why}", path.display()))).ok()
 }
 
 /// Writes the page of a run into its folder.

@@ -12,6 +12,7 @@ mod findings;
 mod index;
 mod language;
 mod latency;
+mod load;
 mod markup;
 mod page;
 mod promises;
@@ -26,6 +27,7 @@ mod words;
 use std::io::{self, Write};
 
 use crate::latency::OverTime;
+use crate::load::LoadRecord;
 use crate::render::Renderer;
 use crate::run::Run;
 use markup::Markup;
@@ -65,30 +67,72 @@ pub fn write_run_page(
     language: Language,
     out: &mut dyn Write,
 ) -> io::Result<()> {
+    write_page_of(run, over_time, None, language, out)
+}
+
+/// Writes the page of a load test: that of its run, and what its own record adds.
+pub fn write_load_page(
+    load: &LoadRecord,
+    run: &Run,
+    over_time: Option<&OverTime>,
+    language: Language,
+    out: &mut dyn Write,
+) -> io::Result<()> {
+    write_page_of(run, over_time, Some(load), language, out)
+}
+
+/// Sections of the page of a run or a load test.
+const SECTIONS: [(&str, language::Words); 12] = [
+    ("verdict", words::SUMMARY),
+    ("objectives", words::OBJECTIVES),
+    ("guarantees", words::GUARANTEES),
+    ("findings", words::FINDINGS),
+    ("rates", words::RATES),
+    ("knee", words::KNEE),
+    ("latency", words::LATENCY),
+    ("overall", words::OVERALL_SHORT),
+    ("recovery", words::RECOVERY_SHORT),
+    ("faults", words::FAULTS),
+    ("credibility", words::CREDIBILITY_SHORT),
+    ("environment", words::ENVIRONMENT),
+];
+
+fn write_page_of(
+    run: &Run,
+    over_time: Option<&OverTime>,
+    load: Option<&LoadRecord>,
+    language: Language,
+    out: &mut dyn Write,
+) -> io::Result<()> {
     let mut body = Markup::default();
-    verdict::head(run, &mut body);
-    verdict::tiles(run, &mut body);
-    verdict::guarantees(run, &mut body);
-    let total = run.judgements.iter().map(|judgement| judgement.findings_total).sum();
-    findings::section(&findings::of_run(&run.judgements, &run.names), total, &mut body);
+    if let Some(load) = load {
+        load::head(load, &mut body);
+        load::tiles(load, &mut body);
+        load::objectives(load, &mut body);
+        load::rates(load, run, over_time, &mut body);
+    } else {
+        verdict::head(run, &mut body);
+        verdict::tiles(run, &mut body);
+        verdict::guarantees(run, &mut body);
+        findings(run, &mut body);
+    }
     latency::section(run, over_time, &mut body);
+    if let Some(load) = load {
+        load::overall(load, &mut body);
+        load::recovery(load, &mut body);
+        load::credibility(load, &mut body);
+        verdict::guarantees(run, &mut body);
+        findings(run, &mut body);
+    }
     setting::faults(run, over_time, &mut body);
     setting::environment(run, &mut body);
-    let (outcome, tone) = verdict::outcome_words(run.outcome());
-    let frame = Frame {
-        language,
-        tone,
-        outcome,
-        title: &super::title(run),
-        sections: &[
-            ("verdict", words::SUMMARY),
-            ("guarantees", words::GUARANTEES),
-            ("findings", words::FINDINGS),
-            ("latency", words::LATENCY),
-            ("faults", words::FAULTS),
-            ("environment", words::ENVIRONMENT),
-        ],
-        tool: &run.header.tool,
-    };
-    frame.write(&body, out)
+    let (outcome, tone) = verdict::outcome_words(load.map_or_else(|| run.outcome(), |load| load.outcome));
+    let title = load.map_or_else(|| super::title(run), |load| load.target.clone());
+    let tool = &run.header.tool;
+    Frame { language, tone, outcome, title: &title, sections: &SECTIONS, tool }.write(&body, out)
+}
+
+fn findings(run: &Run, markup: &mut Markup) {
+    let total = run.judgements.iter().map(|judgement| judgement.findings_total).sum();
+    findings::section(&findings::of_run(&run.judgements, &run.names), total, markup);
 }

@@ -6,9 +6,14 @@ use super::super::tests::{events, passing, violated};
 use super::*;
 use crate::audit::{AUDIT_VERSION, Audit, AuditRow, ClaimWords, ModeAudit, SeenUnder, VoidRun};
 use crate::history::{Conversation, Device, Event, Message, User, What};
-use crate::latency::LatencyRecorder;
+use crate::latency::{From, LatencyRecorder, Stage};
+use crate::load::{
+    Arrival, ArrivalKind, Connections, FaultWindow, Floor, Generator, KneeStep, LoadRecord, NoiseFloor,
+    Objective, Payload, SecondRow, Shape, ShapeKind, StageLatency, Totals, WindowLatency,
+};
 use crate::run::{End, Outcome};
 use crate::sweep::{Find, ScoreLine, Scoreboard, StateHits, Sweep};
+use crate::verdict::Verdict;
 
 /// Every way out of text that a target could try: elements, attributes, comments, scripts, controls, directions.
 const HOSTILE: &str = "\"'><script>stolen=1</script><img src=x onerror=stolen=1>--><!-- ]]> \u{202e}\u{0}\u{1b}[31m{0}&lt;</style></svg>";
@@ -176,6 +181,141 @@ fn scoreboard(text: &str) -> Scoreboard {
     Scoreboard { seeds: 2, lines: vec![line], ..Scoreboard::default() }
 }
 
+/// A load test in which every text is that one.
+#[allow(clippy::too_many_lines, reason = "one value with every field")]
+fn load(text: &str) -> LoadRecord {
+    let own = || text.to_owned();
+    let row = StageLatency {
+        stage: Stage::Accepted,
+        from: From::Intended,
+        count: 900,
+        never: 1,
+        min_us: Some(80),
+        p50_us: Some(100),
+        p90_us: Some(150),
+        p99_us: Some(900),
+        p999_us: None,
+        p9999_us: None,
+        max_us: None,
+        too_few_for: vec![99_900, 99_990],
+    };
+    let second = |second: u64| SecondRow {
+        second,
+        intended: 100,
+        sent: 99,
+        accepted: 98,
+        outstanding: second,
+        ..SecondRow::default()
+    };
+    let step = |offered_per_s: f64, held: bool| KneeStep {
+        offered_per_s,
+        achieved_per_s: offered_per_s * 0.9,
+        p50_us: Some(100),
+        p99_us: Some((offered_per_s * 3.0) as u64),
+        kept_schedule: true,
+        held,
+        why: own(),
+        ..KneeStep::default()
+    };
+    let fault = FaultWindow {
+        id: 0,
+        words: own(),
+        from_ns: Some(1),
+        to_ns: Some(2),
+        before: WindowLatency { accepted: 5, accepted_p50_us: Some(90), ..WindowLatency::default() },
+        during: WindowLatency::default(),
+        after: WindowLatency::default(),
+        recovered_after_ns: Some(750_000_000),
+        recovery: own(),
+    };
+    let objective = Objective {
+        words: own(),
+        stage: Stage::Accepted,
+        percentile_milli: 99_000,
+        at_most_us: 500,
+        measured_us: Some(900),
+        samples: 901,
+        samples_needed: 1_000,
+        verdict: Verdict::Inconclusive,
+        observed: own(),
+    };
+    LoadRecord {
+        avouch_load: crate::load::LOAD_VERSION,
+        target: own(),
+        protocol: own(),
+        outcome: Outcome::Inconclusive,
+        verdict: own(),
+        reasons: vec![own()],
+        repeat: own(),
+        seed: 3,
+        shard: None,
+        merged_from: 1,
+        arrival: Arrival {
+            kind: ArrivalKind::Closed,
+            closed_loop: true,
+            rates_per_s: Vec::new(),
+            burst_messages: 0,
+            burst_every_ns: 0,
+            window: 1,
+            words: own(),
+        },
+        begun_ns: 0,
+        duration_ns: 10_000_000_000,
+        payload: Payload { words: own(), bytes_min: 1, bytes_mean: 2.0, bytes_max: 3 },
+        shape: Shape {
+            kind: ShapeKind::OneToOne,
+            conversations: 1,
+            members: 2,
+            sessions: 2,
+            idle_sessions: 0,
+            words: own(),
+        },
+        totals: Totals { intended: 1_000, sent: 990, accepted: 980, ..Totals::default() },
+        latency: vec![row],
+        connections: Some(Connections { intended: 2, made: 2, ..Connections::default() }),
+        // More seconds than there are columns.
+        seconds: (0..1_000).map(second).collect(),
+        faults: vec![fault],
+        generator: Generator { words: own(), lateness_p50_us: Some(9), ..Generator::default() },
+        noise_floor: Some(NoiseFloor {
+            ping_pong: Floor { samples: 5, p50_us: Some(60), ..Floor::default() },
+            ..NoiseFloor::default()
+        }),
+        objectives: vec![objective],
+        knee_steps: vec![step(2_000.0, false), step(500.0, true), step(1_000.0, true)],
+        knee: Some(own()),
+        modes_seen: vec![own()],
+        remarks: vec![own()],
+    }
+}
+
+#[test]
+fn a_load_test_shows_its_rates_its_knee_and_what_to_believe() {
+    let page =
+        page(|out| write_load_page(&load("plain"), &passing(), Some(&over_time()), Language::English, out));
+    let parts = [
+        ">Inconclusive<",
+        "Closed loop: these latencies leave out",
+        "id=\"objectives\"",
+        "id=\"rates\"",
+        "id=\"knee\"",
+        "id=\"latency\"",
+        "id=\"overall\"",
+        "id=\"recovery\"",
+        "<strong>750.00 ms</strong>",
+        "id=\"credibility\"",
+        "the generator did not keep its schedule",
+        "60 µs / ∞ / ∞",
+        "id=\"guarantees\"",
+    ];
+    let places: Vec<usize> =
+        parts.iter().map(|part| page.find(part).unwrap_or_else(|| panic!("{part} is missing"))).collect();
+    assert!(places.is_sorted(), "{places:?}");
+    let drawn = |class: &str| page.matches(&format!("text-anchor=\"middle\" class=\"{class}\"")).count();
+    assert_eq!((drawn("point held"), drawn("point lost")), (2, 1), "steps that held, and the one that broke");
+    assert!(page.contains("~∞"), "a percentile that never arrives and has too few samples");
+}
+
 /// A run in which every text is that one.
 fn told_by_a_target(text: &str) -> Run {
     let mut run = violated();
@@ -228,6 +368,7 @@ fn all_pages(text: &str) -> Vec<(&'static str, String)> {
     let english = Language::English;
     vec![
         ("run", of(&run)),
+        ("load", page(|out| write_load_page(&load(text), &run, Some(&over_time()), english, out))),
         ("index", page(|out| write_index_page(&entries, english, out))),
         ("audit", page(|out| write_audit_page(&audit(text), english, out))),
         ("sweep", page(|out| write_sweep_page(&sweep(text), english, out))),

@@ -147,7 +147,7 @@ pub(super) fn verdict_words(verdict: Verdict) -> (Words, &'static str, &'static 
     }
 }
 
-fn badge(verdict: Verdict, is_claimed: bool, markup: &mut Markup) {
+pub(super) fn badge(verdict: Verdict, is_claimed: bool, markup: &mut Markup) {
     let (word, symbol, class) = verdict_words(verdict);
     // What nobody promised is no failure.
     let class = if is_claimed || class != "bad" { class } else { "unsure" };
