@@ -20,4 +20,5 @@ pub mod recorder;
 pub mod session;
 pub mod subject;
 pub mod sweep;
+pub mod toxics;
 pub mod world;

@@ -60,7 +60,9 @@ impl News {
                 ));
             }
             Happened::Failed { why } => self.recorder.fail(why),
-            Happened::Fault(Event::Expired { .. })
+            // No world has toxics.
+            Happened::Toxic(_)
+            | Happened::Fault(Event::Expired { .. })
             | Happened::Connected(_)
             | Happened::Refused(_)
             | Happened::Unreachable { .. }

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 
 use crate::link::{ConnectionId, Event, Link, Refused};
+use crate::toxics::Toxics;
 
 /// Nanoseconds since the run began.
 pub type Clock = Arc<dyn Fn() -> u64 + Send + Sync>;
@@ -18,6 +19,8 @@ pub type Sink = Arc<dyn Fn(u32, Happened) + Send + Sync>;
 pub enum Happened {
     /// A fault fired, was triggered, or ended by itself.
     Fault(Event),
+    /// A toxic decided whom it concerns, or ended a connection.
+    Toxic(crate::toxics::Event),
     /// A connection is carried.
     Connected(ConnectionId),
     /// A new connection was refused by a fault.
@@ -49,37 +52,55 @@ pub struct Line {
     shared: Mutex<Shared>,
 }
 
+/// What decides about a line's bytes: first the link, then the toxics, which only a proxy that stands alone has.
+pub(super) struct Carriage {
+    pub(super) link: Link,
+    pub(super) toxics: Toxics,
+}
+
 struct Shared {
-    link: Link,
+    carriage: Carriage,
     pumps: BTreeMap<ConnectionId, Arc<Notify>>,
 }
 
 impl Line {
     /// Wires a link. `clock` and the pumps' timers have to run at the same pace.
     pub fn new(device: u32, link: Link, clock: Clock, sink: Sink) -> Self {
-        Self { device, clock, sink, shared: Mutex::new(Shared { link, pumps: BTreeMap::new() }) }
+        Self::with_toxics(device, (link, Toxics::default()), clock, sink)
+    }
+
+    /// A line that carries one connection, with toxics on it.
+    pub fn with_toxics(device: u32, (link, toxics): (Link, Toxics), clock: Clock, sink: Sink) -> Self {
+        let carriage = Carriage { link, toxics };
+        Self { device, clock, sink, shared: Mutex::new(Shared { carriage, pumps: BTreeMap::new() }) }
+    }
+
+    /// Changes the toxics.
+    pub fn change_toxics(&self, change: impl FnOnce(&mut Toxics, u64)) {
+        self.with(|carriage, now_ns| change(&mut carriage.toxics, now_ns));
+        self.wake();
     }
 
     /// See [`Link::arm`].
     pub fn arm(&self) {
-        self.with(|link, _| link.arm());
+        self.with(|carriage, _| carriage.link.arm());
     }
 
     /// See [`Link::set`].
     pub fn set(&self, fault: u32, active: bool) {
-        self.with(|link, now_ns| link.set(now_ns, fault, active));
+        self.with(|carriage, now_ns| carriage.link.set(now_ns, fault, active));
         self.wake();
     }
 
     /// See [`Link::heal`].
     pub fn heal(&self) {
-        self.with(Link::heal);
+        self.with(|carriage, now_ns| carriage.link.heal(now_ns));
         self.wake();
     }
 
     /// See [`Link::abandon`].
     pub fn abandon(&self) {
-        self.with(|link, _| link.abandon());
+        self.with(|carriage, _| carriage.link.abandon());
         self.wake();
     }
 
@@ -90,7 +111,7 @@ impl Line {
 
     /// Makes a connection, and the bell that wakes its pump.
     pub(super) fn connect(&self) -> Result<(ConnectionId, Arc<Notify>), Refused> {
-        let made = self.with(Link::connect);
+        let made = self.with(|carriage, now_ns| carriage.link.connect(now_ns));
         match made {
             Ok(id) => {
                 let bell = Arc::new(Notify::new());
@@ -111,25 +132,26 @@ impl Line {
     pub(super) fn forget(&self, id: ConnectionId, unparsed_bytes: u64) {
         let mut shared = self.lock();
         shared.pumps.remove(&id);
-        shared.link.forget(id);
+        shared.carriage.link.forget(id);
         drop(shared);
         self.tell(Happened::Closed { id, unparsed_bytes });
     }
 
-    /// Calls the link with the time, then tells what it said.
-    pub(super) fn with<T>(&self, call: impl FnOnce(&mut Link, u64) -> T) -> T {
+    /// Calls what decides with the time, then tells what it said.
+    pub(super) fn with<T>(&self, call: impl FnOnce(&mut Carriage, u64) -> T) -> T {
         let mut shared = self.lock();
         let now_ns = (self.clock)();
-        let result = call(&mut shared.link, now_ns);
-        let first = shared.link.poll_event();
-        let mut events = Vec::new();
-        if first.is_some() {
-            events.extend(first);
-            events.extend(std::iter::from_fn(|| shared.link.poll_event()));
+        let result = call(&mut shared.carriage, now_ns);
+        let mut told = Vec::new();
+        while let Some(event) = shared.carriage.link.poll_event() {
+            told.push(Happened::Fault(event));
+        }
+        while let Some(event) = shared.carriage.toxics.poll_event() {
+            told.push(Happened::Toxic(event));
         }
         drop(shared);
-        for event in events {
-            self.tell(Happened::Fault(event));
+        for happened in told {
+            self.tell(happened);
         }
         result
     }

@@ -13,6 +13,7 @@
 //! Closed windows are real: while a link does not read, neither does the pump, and the socket's own buffer
 //! ([`RECEIVE_BUFFER_BYTES`]) is all that a sender can still fill.
 
+mod end;
 mod line;
 mod mqtt;
 mod nats;
@@ -32,10 +33,11 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::task::JoinSet;
 
 use crate::link::{Link, Settings};
+pub use end::OUTBOX_BYTES_MAX;
 pub use line::{Clock, Happened, Line, Sink};
 pub use mqtt::{MQTT_FRAMING, MQTT_PACKET_BYTES_MAX};
 pub use nats::{NATS_FRAME_BYTES_MAX, NATS_FRAMING};
-pub use pump::{CLOSE_LINGER, OUTBOX_BYTES_MAX, carry, pump};
+pub use pump::{CLOSE_LINGER, carry, pump};
 pub use splitter::{Classify, Framing, Raw, Splitter};
 pub use transport::Transport;
 pub use websocket::{FRAME_BYTES_MAX, HANDSHAKE_BYTES_MAX, KIND_BYTES_MAX, WebSocket};

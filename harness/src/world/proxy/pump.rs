@@ -2,32 +2,31 @@
 //!
 //! Generic over the streams, so that simulated and real connections are carried by the same code. Everything is
 //! polled in one fixed order; on a single-threaded runtime with a paused clock a run repeats exactly.
+//!
+//! The link is asked once for what a wake brings: after the bell rang, the timer came, or an end moved. That, one read and
+//! one write are what a message costs.
 
-use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use bytes::{Buf, Bytes, BytesMut};
-use tokio::io::ReadBuf;
 use tokio::sync::Notify;
-use tokio::time::sleep;
+use tokio::sync::futures::Notified;
+use tokio::time::{Instant, Sleep, sleep};
 
-use super::line::{Happened, Line};
+use super::end::End;
+use super::line::{Carriage, Happened, Line};
 use super::splitter::Splitter;
 use super::transport::Transport;
 use crate::client::rearm;
-use crate::link::{ConnectionId, Effect, Piece, WAYS, Way};
+use crate::link::{ConnectionId, Effect, WAYS, Way};
+use crate::toxics::Passed;
 
-/// Bytes that may wait to be written to one end before the other end is no longer read.
-pub const OUTBOX_BYTES_MAX: usize = 256 * 1024;
 /// How long a connection that a fault ended politely goes on swallowing what its ends still send.
 pub const CLOSE_LINGER: Duration = Duration::from_secs(1);
-/// Bytes taken by one read.
-const READ_BYTES: usize = 16 * 1024;
 
 /// Carries a new connection of a device: asks the link, connects to the server, pumps until both ends are done.
 /// `connect` is not polled if the link refuses.
@@ -74,231 +73,179 @@ pub async fn pump<C: Transport, S: Transport>(
 ) -> u64 {
     // A socket that cannot be told is gone, and reading will say so.
     let _gone = (client.set_no_delay(), server.set_no_delay());
-    let mut client = End::new(client, up, Way::Up);
-    let mut server = End::new(server, down, Way::Down);
-    let mut scratch = vec![0; READ_BYTES];
-    let mut timer = pin!(sleep(Duration::ZERO));
-    let mut lingers_until: Option<tokio::time::Instant> = None;
-    loop {
-        let turn = line.with(|link, now_ns| {
-            link.tick(now_ns);
-            client.feed(link, now_ns, id);
-            server.feed(link, now_ns, id);
-            let mut is_reset = false;
-            while let Some(effect) = link.poll_effect(id) {
-                match effect {
-                    Effect::Forward { way: Way::Up, bytes, .. } => server.outbox.push(bytes),
-                    Effect::Forward { way: Way::Down, bytes, .. } => client.outbox.push(bytes),
-                    Effect::End { way: Way::Up } => server.outbox.is_ending = true,
-                    Effect::End { way: Way::Down } => client.outbox.is_ending = true,
-                    Effect::Reset => is_reset = true,
-                }
-            }
-            Turn {
-                is_reset,
-                is_over: link.is_over(id),
-                reads: WAYS.map(|way| link.is_reading(now_ns, id, way)),
-                wait: link
-                    .next_timeout(now_ns, id)
-                    .map(|at_ns| Duration::from_nanos(at_ns.saturating_sub(now_ns))),
-            }
-        });
-        if turn.is_reset {
-            let unparsed_bytes = client.splitter.unparsed_bytes() + server.splitter.unparsed_bytes();
-            client.stream.reset();
-            server.stream.reset();
-            return unparsed_bytes;
-        }
-        if turn.is_over && client.is_written() && server.is_written() {
-            let has_ended = client.outbox.is_ended && server.outbox.is_ended;
-            if has_ended && lingers_until.is_none() {
-                lingers_until = Some(tokio::time::Instant::now() + CLOSE_LINGER);
-            }
-            let is_patient = lingers_until.is_none_or(|until| tokio::time::Instant::now() < until);
-            if (client.is_silent && server.is_silent) || !is_patient {
-                return client.splitter.unparsed_bytes() + server.splitter.unparsed_bytes();
-            }
-        }
-        let linger = lingers_until.map(|until| until - tokio::time::Instant::now());
-        let wait = [turn.wait, linger].into_iter().flatten().min();
-        if let Some(wait) = wait {
-            rearm(timer.as_mut(), tokio::time::Instant::now() + wait);
-        }
-        tokio::select! {
-            biased;
-            () = bell.notified() => {}
-            () = poll_fn(|cx| {
-                let reads = [turn.reads[0] && server.has_room(), turn.reads[1] && client.has_room()];
-                let client_moved = client.poll(cx, reads[0], &mut scratch);
-                let server_moved = server.poll(cx, reads[1], &mut scratch);
-                if client_moved || server_moved { Poll::Ready(()) } else { Poll::Pending }
-            }) => {}
-            () = timer.as_mut(), if wait.is_some() => {}
-        }
+    let client = End::new(client, up, Way::Up);
+    let server = End::new(server, down, Way::Down);
+    let mut pump = Pump {
+        line,
+        id,
+        client,
+        server,
+        slices: Default::default(),
+        turn: Turn::default(),
+        lingers_until: None,
+    };
+    let mut alarm = Alarm { bell: &bell, rings: pin!(bell.notified()), timer: pin!(sleep(Duration::ZERO)) };
+    let is_reset = poll_fn(|cx| pump.poll(cx, &mut alarm)).await;
+    let Pump { client, server, .. } = pump;
+    let unparsed_bytes = client.splitter.unparsed_bytes() + server.splitter.unparsed_bytes();
+    if is_reset {
+        client.stream.reset();
+        server.stream.reset();
+    }
+    unparsed_bytes
+}
+
+/// A connection on its way.
+struct Pump<'a, C, S> {
+    line: &'a Line,
+    id: ConnectionId,
+    client: End<C>,
+    server: End<S>,
+    slices: [Slices; 2],
+    turn: Turn,
+    lingers_until: Option<Instant>,
+}
+
+/// Tells slices from whole pieces, by what the link says of their ends.
+#[derive(Default)]
+struct Slices {
+    is_within: bool,
+}
+
+impl Slices {
+    /// Whether bytes are only a part of their piece.
+    fn is_part(&mut self, is_last: bool) -> bool {
+        std::mem::replace(&mut self.is_within, !is_last) || !is_last
     }
 }
 
 /// What the link wants until it is asked again.
+#[derive(Default)]
 struct Turn {
+    was_asked: bool,
     is_reset: bool,
     is_over: bool,
     reads: [bool; 2],
     wait: Option<Duration>,
 }
 
-/// One end of the connection.
-struct End<T> {
-    stream: T,
-    splitter: Box<dyn Splitter>,
-    /// Where what it sends goes.
-    way: Way,
-    /// Read, not yet split.
-    inbox: BytesMut,
-    pieces: Vec<Piece>,
-    outbox: Outbox,
-    /// It sends no more: it ended its stream, or is gone.
-    is_silent: bool,
-    /// It takes nothing more. What it had sent before can still be read.
-    is_deaf: bool,
-    /// It is gone.
-    is_broken: bool,
-    /// The link was told of its silence.
-    was_told: bool,
-}
-
-/// What is to be written to an end.
-#[derive(Default)]
-struct Outbox {
-    queue: VecDeque<Bytes>,
-    bytes: usize,
-    /// The stream is to be ended after it.
-    is_ending: bool,
-    /// The stream was ended.
-    is_ended: bool,
-}
-
-impl Outbox {
-    fn push(&mut self, bytes: Bytes) {
-        self.bytes += bytes.len();
-        self.queue.push_back(bytes);
-    }
-
-    /// Nobody takes it.
-    fn clear(&mut self) {
-        self.queue.clear();
-        self.bytes = 0;
-    }
-}
-
-impl<T: Transport> End<T> {
-    fn new(stream: T, splitter: Box<dyn Splitter>, way: Way) -> Self {
-        Self {
-            stream,
-            splitter,
-            way,
-            inbox: BytesMut::new(),
-            pieces: Vec::new(),
-            outbox: Outbox::default(),
-            is_silent: false,
-            is_deaf: false,
-            is_broken: false,
-            was_told: false,
-        }
-    }
-
-    /// Hands the link what was read.
-    fn feed(&mut self, link: &mut crate::link::Link, now_ns: u64, id: ConnectionId) {
-        if self.is_silent {
-            self.splitter.finish(&mut self.inbox, &mut self.pieces);
-        } else if !self.inbox.is_empty() {
-            self.splitter.split(&mut self.inbox, &mut self.pieces);
-        }
-        for piece in self.pieces.drain(..) {
-            link.receive(now_ns, id, self.way, piece);
-        }
-        if self.is_broken && !self.was_told {
-            self.was_told = true;
-            link.broken(now_ns, id, self.way);
-        } else if self.is_silent && !self.was_told {
-            link.end_of_stream(now_ns, id, self.way);
-            self.was_told = true;
-        }
-    }
-
-    /// Whether everything that is to be written was written, or never can be.
-    fn is_written(&self) -> bool {
-        self.is_broken || (self.outbox.queue.is_empty() && (self.outbox.is_ended || !self.outbox.is_ending))
-    }
-
-    fn has_room(&self) -> bool {
-        self.outbox.bytes < OUTBOX_BYTES_MAX
-    }
-
-    /// Writes and reads what it can; `true` if the link has to look.
-    fn poll(&mut self, cx: &mut Context<'_>, reads: bool, scratch: &mut [u8]) -> bool {
-        if self.is_broken {
-            return false;
-        }
-        let was_written = self.is_written();
-        let had_room = self.has_room();
-        if self.is_deaf {
-            self.outbox.clear();
-        } else if let Poll::Ready(Err(_)) = self.poll_write(cx) {
-            self.is_deaf = true;
-            self.outbox.clear();
-        }
-        let mut has_moved = (self.is_written() && !was_written) || (self.has_room() && !had_room);
-        if reads && !self.is_silent {
-            let mut buffer = ReadBuf::new(scratch);
-            match Pin::new(&mut self.stream).poll_read(cx, &mut buffer) {
-                Poll::Pending => {}
-                Poll::Ready(Err(_)) => return self.breaks(),
-                Poll::Ready(Ok(())) => {
-                    self.is_silent = buffer.filled().is_empty();
-                    if self.is_silent && self.is_deaf {
-                        return self.breaks();
+impl<C: Transport, S: Transport> Pump<'_, C, S> {
+    /// Ready when the connection is over; says whether it ends with a reset.
+    fn poll(&mut self, cx: &mut Context<'_>, alarm: &mut Alarm<'_, '_>) -> Poll<bool> {
+        let waits = self.turn.wait.is_some();
+        let mut asks = alarm.has_come(cx, waits) || !self.turn.was_asked;
+        loop {
+            if asks {
+                self.ask();
+                if self.turn.is_reset || self.is_done() {
+                    return Poll::Ready(self.turn.is_reset);
+                }
+                if let Some(wait) = self.wait() {
+                    self.turn.wait = Some(wait);
+                    rearm(alarm.timer.as_mut(), Instant::now() + wait);
+                    if alarm.timer.as_mut().poll(cx).is_ready() {
+                        continue;
                     }
-                    self.inbox.extend_from_slice(buffer.filled());
-                    has_moved = true;
                 }
             }
-        }
-        has_moved
-    }
-
-    fn breaks(&mut self) -> bool {
-        self.is_broken = true;
-        self.is_silent = true;
-        self.was_told = false;
-        self.outbox.clear();
-        true
-    }
-
-    fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let Self { stream, outbox, .. } = self;
-        let mut stream = Pin::new(stream);
-        let mut has_written = false;
-        while let Some(front) = outbox.queue.front_mut() {
-            let written = match stream.as_mut().poll_write(cx, front) {
-                Poll::Ready(Ok(0)) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
-                Poll::Ready(Ok(written)) => written,
-                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
-                Poll::Pending => return Poll::Pending,
-            };
-            has_written = true;
-            front.advance(written);
-            outbox.bytes -= written;
-            if front.is_empty() {
-                outbox.queue.pop_front();
+            let reads =
+                [self.turn.reads[0] && self.server.has_room(), self.turn.reads[1] && self.client.has_room()];
+            let client_moved = self.client.poll(cx, reads[0]);
+            let server_moved = self.server.poll(cx, reads[1]);
+            if !client_moved && !server_moved {
+                return Poll::Pending;
             }
+            asks = true;
         }
-        if has_written {
-            std::task::ready!(stream.as_mut().poll_flush(cx))?;
+    }
+
+    /// Hands the link what was read, and takes what it says.
+    fn ask(&mut self) {
+        let Self { line, id, client, server, slices, turn, .. } = self;
+        let id = *id;
+        *turn = line.with(|Carriage { link, toxics }, now_ns| {
+            link.tick(now_ns);
+            client.feed(link, now_ns, id);
+            server.feed(link, now_ns, id);
+            let mut is_reset = false;
+            while let Some(effect) = link.poll_effect(id) {
+                match effect {
+                    Effect::Reset => is_reset = true,
+                    Effect::Forward { way, bytes, is_last } => {
+                        let is_slice = slices[way as usize].is_part(is_last);
+                        toxics.receive(now_ns, way, Passed::Bytes(bytes, is_slice));
+                    }
+                    Effect::End { way } => toxics.receive(now_ns, way, Passed::End),
+                }
+            }
+            while let Some((way, passed)) = toxics.poll(now_ns) {
+                let (near, far) = match way {
+                    Way::Up => (&mut client.outbox, &mut server.outbox),
+                    Way::Down => (&mut server.outbox, &mut client.outbox),
+                };
+                match passed {
+                    Passed::Bytes(bytes, is_slice) => far.push(bytes, is_slice),
+                    Passed::End => far.is_ending = true,
+                    Passed::Close => {
+                        link.abandon();
+                        (near.is_ending, far.is_ending) = (true, true);
+                    }
+                    Passed::Reset => is_reset = true,
+                }
+            }
+            let next_ns = link.next_timeout(now_ns, id).into_iter().chain(toxics.next_timeout()).min();
+            Turn {
+                was_asked: true,
+                is_reset,
+                is_over: link.is_over(id) && toxics.is_empty(),
+                reads: WAYS.map(|way| link.is_reading(now_ns, id, way) && toxics.is_reading(way)),
+                wait: next_ns.map(|at_ns| Duration::from_nanos(at_ns.saturating_sub(now_ns))),
+            }
+        });
+    }
+
+    /// Whether nothing is left to be done. After a polite end by a fault, what the ends still send is swallowed for a while.
+    fn is_done(&mut self) -> bool {
+        if !(self.turn.is_over && self.client.is_written() && self.server.is_written()) {
+            return false;
         }
-        if outbox.is_ending && !outbox.is_ended {
-            std::task::ready!(stream.poll_shutdown(cx))?;
-            outbox.is_ended = true;
+        if self.client.outbox.is_ended && self.server.outbox.is_ended && self.lingers_until.is_none() {
+            self.lingers_until = Some(Instant::now() + CLOSE_LINGER);
         }
-        Poll::Ready(Ok(()))
+        let is_patient = self.lingers_until.is_none_or(|until| Instant::now() < until);
+        (self.client.is_silent && self.server.is_silent) || !is_patient
+    }
+
+    /// How long nothing is to be done unless something comes.
+    fn wait(&self) -> Option<Duration> {
+        let linger = self.lingers_until.map(|until| until - Instant::now());
+        [self.turn.wait, linger].into_iter().flatten().min()
+    }
+}
+
+/// What wakes a pump besides its streams.
+struct Alarm<'pinned, 'bell> {
+    bell: &'bell Notify,
+    rings: Pin<&'pinned mut Notified<'bell>>,
+    timer: Pin<&'pinned mut Sleep>,
+}
+
+impl Alarm<'_, '_> {
+    /// Whether the bell rang or the time came since the link was asked.
+    fn has_come(&mut self, cx: &mut Context<'_>, waits: bool) -> bool {
+        let has_rung = self.poll_bell(cx).is_ready();
+        let is_time = waits && self.timer.as_mut().poll(cx).is_ready();
+        has_rung || is_time
+    }
+
+    fn poll_bell(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        ready!(self.rings.as_mut().poll(cx));
+        self.rings.set(self.bell.notified());
+        // Waits for the next ring from here on.
+        if self.rings.as_mut().poll(cx).is_ready() {
+            self.rings.set(self.bell.notified());
+            cx.waker().wake_by_ref();
+        }
+        Poll::Ready(())
     }
 }
