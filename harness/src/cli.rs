@@ -9,6 +9,7 @@ pub mod list;
 pub mod output;
 mod pages;
 mod progress;
+mod proxy;
 mod report;
 mod run;
 mod schema;
@@ -78,6 +79,8 @@ enum Command {
     Schema(schema::Args),
     /// Run the reference server.
     Serve(Box<serve::Args>),
+    /// Run the chaos proxy alone, in front of any server; it answers Toxiproxy's clients.
+    Proxy(Box<proxy::Args>),
 }
 
 const EXIT_CODES_HELP: &str = "\
@@ -204,6 +207,7 @@ pub fn main() -> ExitCode {
         Command::List(args) => list::list(&args, output),
         Command::Schema(args) => schema::schema(&args, output),
         Command::Serve(args) => serve::serve(*args, output),
+        Command::Proxy(args) => proxy::proxy(&args, output),
     };
     ExitCode::from(exit.code())
 }

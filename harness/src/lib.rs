@@ -16,6 +16,7 @@ pub mod link;
 pub mod panics;
 pub mod payload;
 pub mod perform;
+pub mod proxy;
 pub mod recorder;
 pub mod session;
 pub mod subject;

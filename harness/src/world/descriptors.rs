@@ -48,6 +48,14 @@ pub fn make_room(mut devices_of_runs: Vec<usize>, at_once: usize) -> Result<(), 
     if raised { Ok(()) } else { Err(TooFew { devices, runs, needed, hard }) }
 }
 
+/// Raises the soft limit as far as it goes, for a process that does not know how many it will need.
+pub fn raise() {
+    if let Ok((_, hard)) = getrlimit(Resource::RLIMIT_NOFILE) {
+        // What cannot be raised is felt when it is reached.
+        let _ = setrlimit(Resource::RLIMIT_NOFILE, hard, hard);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -8,6 +8,7 @@ mod hostile;
 mod interrupts;
 mod output;
 mod pages;
+mod proxy;
 mod readme;
 mod recording;
 mod tool;
