@@ -30,11 +30,13 @@ mod workers;
 
 use std::sync::Arc;
 
+use avouch_scenarios::keyed::{Purpose, draw};
+
 pub use collection::Collection;
 pub use journal::Journal;
 pub use workers::Workers;
 
-use crate::link::Settings;
+use crate::toxics::hash;
 use crate::world::proxy::{Clock, Framing};
 use rules::Rules;
 
@@ -56,8 +58,9 @@ pub struct Common {
 }
 
 impl Common {
-    /// The link of one connection.
-    fn settings(&self, ordinal: u32) -> Settings {
-        self.rules.settings(self.seed, ordinal)
+    /// What decisions about one proxy are made from.
+    fn seed_of(&self, proxy: &str) -> u64 {
+        const PROXY: Purpose = Purpose::named("proxy");
+        draw(self.seed, PROXY, &[hash(proxy)])
     }
 }

@@ -26,6 +26,7 @@ mod tests;
 
 use bytes::Bytes;
 
+pub(crate) use chain::hash;
 pub use chain::{TOXIC_BYTES_MAX, Toxics};
 
 use crate::link::Way;

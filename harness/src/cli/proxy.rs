@@ -37,7 +37,7 @@ pub(super) struct Args {
     /// What the proxy is called in the API and in the journal
     #[arg(long, value_name = "NAME", default_value = "proxy", requires = "upstream")]
     name: String,
-    /// What travels there, so that faults can be about its frames (`avouch list targets`) [default: bytes]
+    /// What travels there, such as mqtt, so that faults can be about its frames [default: bytes]
     #[arg(long, value_name = "PROTOCOL")]
     protocol: Option<String>,
     /// What goes wrong on every connection, as scenario files have it (docs/faults.md): 'cut = { before = "PUBACK", nth = 3 }',

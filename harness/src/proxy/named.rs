@@ -35,6 +35,8 @@ pub(super) struct NamedProxy {
 /// What the accepting task and the API share.
 struct Live {
     name: String,
+    /// What its decisions are made from.
+    seed: u64,
     common: Common,
     state: Mutex<State>,
 }
@@ -58,7 +60,8 @@ impl NamedProxy {
         active: BTreeSet<u32>,
     ) -> Self {
         let state = Mutex::new(State { active, ..State::default() });
-        let live = Arc::new(Live { name: name.to_owned(), common, state });
+        let seed = common.seed_of(name);
+        let live = Arc::new(Live { name: name.to_owned(), seed, common, state });
         let (name, listen, upstream) = (name.to_owned(), listen.to_owned(), upstream.to_owned());
         Self { name, listen, upstream, live, tasks: None }
     }
@@ -151,10 +154,10 @@ impl Live {
         state.made = state.made.wrapping_add(1);
         let ordinal = state.made;
         let now_ns = (self.common.clock)();
-        let mut link = Link::new(self.common.settings(ordinal));
+        let mut link = Link::new(self.common.rules.settings(self.seed, ordinal));
         link.arm();
         state.active.iter().for_each(|fault| link.set(now_ns, *fault, true));
-        let toxics = Toxics::new(self.common.seed, (&self.name, u64::from(ordinal)), &state.toxics, now_ns);
+        let toxics = Toxics::new(self.seed, u64::from(ordinal), &state.toxics, now_ns);
         let (journal, name) = (Arc::clone(&self.common.journal), self.name.clone());
         let sink: Sink =
             Arc::new(move |ordinal, happened| journal.tell(&name, u64::from(ordinal), &happened));

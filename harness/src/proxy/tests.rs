@@ -306,8 +306,8 @@ async fn toxics_act_on_connections_that_are_there_and_heal() {
 /// A connection between streams in memory, with toxics on it.
 fn between(toxics: &[Toxic]) -> (tokio::io::DuplexStream, tokio::io::DuplexStream) {
     let (common, _) = common(1, None, &[]);
-    let toxics = Toxics::new(1, ("p", 1), toxics, 0);
-    let link = Link::new(common.settings(1));
+    let toxics = Toxics::new(1, 1, toxics, 0);
+    let link = Link::new(common.rules.settings(1, 1));
     let line = Line::with_toxics(1, (link, toxics), common.clock, Arc::new(|_, _| {}));
     let ((client, client_far), (server, server_far)) =
         (tokio::io::duplex(1 << 16), tokio::io::duplex(1 << 16));

@@ -20,8 +20,6 @@ const TOXIC: Purpose = Purpose::named("toxic");
 #[derive(Debug, Default)]
 pub struct Toxics {
     seed: u64,
-    /// The proxy's name, hashed.
-    proxy: u64,
     connection: u64,
     /// Up, down.
     chains: [Vec<Stage>; 2],
@@ -31,9 +29,9 @@ pub struct Toxics {
 }
 
 impl Toxics {
-    /// Those of a proxy, on its n-th connection.
-    pub fn new(seed: u64, (proxy, connection): (&str, u64), toxics: &[Toxic], now_ns: u64) -> Self {
-        let mut made = Self { seed, proxy: hash(proxy), connection, ..Self::default() };
+    /// Those of a proxy, whose seed this is, on its n-th connection.
+    pub fn new(seed: u64, connection: u64, toxics: &[Toxic], now_ns: u64) -> Self {
+        let mut made = Self { seed, connection, ..Self::default() };
         for toxic in toxics {
             made.add(toxic, now_ns);
         }
@@ -42,7 +40,7 @@ impl Toxics {
 
     /// Adds one behind the others of its direction.
     pub fn add(&mut self, toxic: &Toxic, now_ns: u64) {
-        let draws = Draws::of(self.seed, TOXIC, &[self.proxy, self.connection, hash(&toxic.name)]);
+        let draws = Draws::of(self.seed, TOXIC, &[self.connection, hash(&toxic.name)]);
         let stage = Stage::new(toxic, draws, now_ns);
         self.events.push_back(Event::Decided { toxic: toxic.name.clone(), applies: stage.applies() });
         self.chains[toxic.way as usize].push(stage);
@@ -135,8 +133,8 @@ impl Toxics {
     }
 }
 
-/// FNV-1a (Fowler, Noll and Vo), 64 bits: for keys, not for tables.
-fn hash(name: &str) -> u64 {
+/// A name as a part of a key: FNV-1a (Fowler, Noll and Vo), 64 bits. Not for tables.
+pub(crate) fn hash(name: &str) -> u64 {
     name.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
     })

@@ -13,7 +13,7 @@ fn toxic(name: &str, kind: Kind) -> Toxic {
 fn with(kinds: &[Kind]) -> Toxics {
     let named: Vec<Toxic> =
         kinds.iter().enumerate().map(|(number, kind)| toxic(&format!("t{number}"), *kind)).collect();
-    Toxics::new(1, ("proxy", 1), &named, 0)
+    Toxics::new(1, 1, &named, 0)
 }
 
 fn send(toxics: &mut Toxics, at_ms: u64, text: &'static str) {
@@ -247,7 +247,7 @@ fn a_full_chain_is_not_read() {
 fn concerned(seed: u64, toxicity: f32) -> Vec<bool> {
     let one = |connection| {
         let asked = Toxic { toxicity, ..toxic("half", Kind::Noop) };
-        let mut toxics = Toxics::new(seed, ("proxy", connection), &[asked], 0);
+        let mut toxics = Toxics::new(seed, connection, &[asked], 0);
         toxics.poll_event() == Some(Event::Decided { toxic: "half".to_owned(), applies: true })
     };
     (1..=1_000).map(one).collect()

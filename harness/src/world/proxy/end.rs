@@ -230,3 +230,91 @@ impl Outbox {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::task::Waker;
+
+    use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+    use super::*;
+
+    /// Takes note of every write, and takes only so many bytes of each.
+    struct Notes {
+        writes: Vec<String>,
+        most_bytes: usize,
+    }
+
+    impl Notes {
+        fn take(&mut self, slices: &[IoSlice<'_>]) -> usize {
+            let bytes: Vec<u8> =
+                slices.iter().flat_map(|slice| slice.iter()).copied().take(self.most_bytes).collect();
+            self.writes.push(String::from_utf8_lossy(&bytes).into_owned());
+            bytes.len()
+        }
+    }
+
+    impl AsyncRead for Notes {
+        fn poll_read(self: Pin<&mut Self>, _: &mut Context<'_>, _: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+            Poll::Pending
+        }
+    }
+
+    impl AsyncWrite for Notes {
+        fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+            Poll::Ready(Ok(self.get_mut().take(&[IoSlice::new(bytes)])))
+        }
+
+        fn poll_write_vectored(
+            self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+            slices: &[IoSlice<'_>],
+        ) -> Poll<io::Result<usize>> {
+            Poll::Ready(Ok(self.get_mut().take(slices)))
+        }
+
+        fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            self.get_mut().writes.push("END".to_owned());
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    impl Transport for Notes {
+        fn reset(self) {}
+    }
+
+    /// What is written of pieces; slices end in `|`.
+    fn writes(pieces: &[&'static str], most_bytes: usize) -> Vec<String> {
+        let mut outbox = Outbox { is_ending: true, ..Outbox::default() };
+        for piece in pieces {
+            let bytes = piece.trim_end_matches('|');
+            outbox.push(Bytes::from_static(bytes.as_bytes()), bytes != *piece);
+        }
+        let mut notes = Notes { writes: Vec::new(), most_bytes };
+        let written = outbox.poll_write(&mut notes, &mut Context::from_waker(Waker::noop()));
+        assert!(written.is_ready() && outbox.is_done() && outbox.bytes == 0);
+        notes.writes
+    }
+
+    #[test]
+    fn whole_pieces_share_a_write_and_slices_do_not() {
+        let check = |pieces: &[&'static str], expected: &[&str]| assert_eq!(writes(pieces, 1_000), expected);
+        check(&[], &["END"]);
+        check(&["ab", "cd", "ef"], &["abcdef", "END"]);
+        check(&["ab|", "c|", "de", "fg"], &["ab", "c", "defg", "END"]);
+        check(&["ab", "cd|", "ef"], &["ab", "cd", "ef", "END"]);
+        check(&["x"; 17], &["xxxxxxxxxxxxxxxx", "x", "END"]);
+    }
+
+    #[test]
+    fn a_write_that_was_taken_in_part_goes_on_where_it_ended() {
+        for most_bytes in 1..8 {
+            let mut written = writes(&["abc", "d", "ef|", "ghi"], most_bytes);
+            assert_eq!((written.pop().as_deref(), written.concat().as_str()), (Some("END"), "abcdefghi"));
+        }
+    }
+}
