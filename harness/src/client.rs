@@ -12,6 +12,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use avouch_reports::history::What;
 use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::mpsc;
@@ -81,7 +82,8 @@ enum Event {
     Up,
     /// Some frames have arrived.
     Frames,
-    Down,
+    /// There is no connection, and why.
+    Down(String),
     Abandoned,
     Timeout,
 }
@@ -132,7 +134,8 @@ impl<C: Connector> Shell<C> {
                         self.device.received(now_ns, frame);
                     }
                 }
-                Event::Down => {
+                Event::Down(why) => {
+                    self.status.note_end(&why);
                     self.hang_up();
                     self.device.disconnected(now_ns);
                 }
@@ -146,7 +149,12 @@ impl<C: Connector> Shell<C> {
     fn carry_out(&mut self, now_ns: u64) {
         while let Some(effect) = self.device.poll(now_ns) {
             match effect {
-                Effect::Saw(what) => self.recorder.record(now_ns, what),
+                Effect::Saw(what) => {
+                    if let What::Note { text } = &what {
+                        self.status.note_remark(text);
+                    }
+                    self.recorder.record(now_ns, what);
+                }
                 Effect::Connect => self.wire = Wire::Connecting(self.dial()),
                 Effect::Disconnect => self.close(),
                 Effect::Fail(why) => {
@@ -248,16 +256,16 @@ fn poll_wire<S: AsyncRead + AsyncWrite + Unpin>(
                 *wire = Wire::Up(Box::new(socket));
                 Event::Up
             }
-            Err(_) => Event::Down,
+            Err(error) => Event::Down(format!("no connection could be made: {error}")),
         }),
         Wire::Up(socket) => {
-            if socket.poll_write(outgoing, context).is_err() {
-                return Poll::Ready(Event::Down);
+            if let Err(error) = socket.poll_write(outgoing, context) {
+                return Poll::Ready(Event::Down(format!("a connection ended: {error}")));
             }
             socket.read(arrived, context);
             match (arrived.is_empty(), socket.is_over) {
                 (false, _) => Poll::Ready(Event::Frames),
-                (true, true) => Poll::Ready(Event::Down),
+                (true, true) => Poll::Ready(Event::Down("the server ended the connection".to_owned())),
                 (true, false) => Poll::Pending,
             }
         }

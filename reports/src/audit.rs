@@ -180,7 +180,9 @@ impl ModeAudit {
     pub fn add(&mut self, audited: &Audited<'_>) {
         self.runs += 1;
         let run = audited.run;
-        if let (Outcome::Inconclusive | Outcome::TargetFailed, why) = (run.outcome(), run.reasons()) {
+        if run.shows_only_what_nobody_promises() {
+            // It is no part of the verdict, and no gap in it either.
+        } else if let (Outcome::Inconclusive | Outcome::TargetFailed, why) = (run.outcome(), run.reasons()) {
             let why = match &run.end {
                 End::TargetFailed { why } | End::ToolFailed { why } => why.clone(),
                 End::Complete | End::Interrupted => why.join("; "),

@@ -1,5 +1,6 @@
 //! `avouch audit`: everything that fits a target; claims against observed, with evidence.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -17,7 +18,7 @@ use super::targets::{self, Found};
 use super::{Exit, Format, pages};
 use crate::audit::battery::{Case, Depth, cases};
 use crate::audit::{Brief, Done, conclude, worst_fault};
-use crate::perform::{Task, World};
+use crate::perform::{Performed, Task, World};
 use crate::session::PAGE;
 use crate::subject::Subject;
 use crate::world::descriptors;
@@ -78,7 +79,7 @@ pub(super) fn audit(args: &Args, output: Output) -> Exit {
         let (planned, skipped) = plan(args, &subjects)?;
         Ok((found, subjects, planned, skipped))
     });
-    let (found, subjects, planned, skipped) = match prepared {
+    let (found, subjects, planned, mut skipped) = match prepared {
         Ok(prepared) => prepared,
         Err(words) => {
             output.error(words.strip_prefix("error: ").unwrap_or(&words));
@@ -98,7 +99,8 @@ pub(super) fn audit(args: &Args, output: Output) -> Exit {
     }
     output.say(format!("{} runs of {} modes", planned.len(), subjects.len()));
     let tasks = planned.iter().map(|planned| planned.task.clone()).collect();
-    let Some(carried_out) = carry_out(tasks, jobs, output) else {
+    let modes = planned.iter().map(|planned| planned.mode).collect();
+    let Some(carried_out) = carry_out(tasks, modes, jobs, output) else {
         output.error("interrupted twice: the runs in progress were given up without a verdict");
         return Exit::Abandoned;
     };
@@ -107,22 +109,11 @@ pub(super) fn audit(args: &Args, output: Output) -> Exit {
         output.say(format!("interrupted: {} runs were not begun", carried_out.not_begun));
         exit = Exit::Inconclusive;
     }
-    let done: Vec<Done> = planned
-        .iter()
-        .zip(carried_out.performed)
-        .map(|(planned, performed)| {
-            if let Some(words) = &performed.complaint {
-                output.error(words);
-            }
-            let of_run =
-                performed.folder.as_deref().map(|folder| pages::write_run(folder, &performed.run, output));
-            if let Some(Err(words)) = of_run {
-                output.error(words);
-            }
-            let folder = planned.task.folder.display().to_string();
-            let (mode, case, fault) = (planned.mode, planned.case.clone(), planned.fault);
-            Done { mode, case, fault, folder, run: performed.run }
-        })
+    skipped.extend(pointless(&planned, &carried_out.pointless));
+    let done: Vec<Done> = carried_out
+        .performed
+        .into_iter()
+        .map(|(number, performed)| done(&planned[number], performed, output))
         .collect();
     let audit = conclude(brief(args, &found), &subjects, &skipped, &done);
     exit = exit.worse(super::exit_of(audit.outcome));
@@ -133,6 +124,33 @@ pub(super) fn audit(args: &Args, output: Output) -> Exit {
     let mut printed = Vec::new();
     render(&audit, args.format, output, &mut printed).expect("writing to memory does not fail");
     output.result(&printed, exit)
+}
+
+fn done(planned: &Planned, performed: Performed, output: Output) -> Done {
+    if let Some(words) = &performed.complaint {
+        output.error(words);
+    }
+    let of_run = performed.folder.as_deref().map(|folder| pages::write_run(folder, &performed.run, output));
+    if let Some(Err(words)) = of_run {
+        output.error(words);
+    }
+    let folder = planned.task.folder.display().to_string();
+    let (mode, case, fault) = (planned.mode, planned.case.clone(), planned.fault);
+    Done { mode, case, fault, folder, run: performed.run }
+}
+
+/// Runs that were not begun, in one line per mode.
+fn pointless(planned: &[Planned], numbers: &[usize]) -> Vec<(usize, VoidRun)> {
+    let mut by_mode: BTreeMap<usize, usize> = BTreeMap::new();
+    for number in numbers {
+        *by_mode.entry(planned[*number].mode).or_default() += 1;
+    }
+    let words = |count| VoidRun {
+        case: format!("{count} more runs"),
+        why: "the server was of no use before it had taken a single message".to_owned(),
+        folder: String::new(),
+    };
+    by_mode.into_iter().map(|(mode, count)| (mode, words(count))).collect()
 }
 
 fn subjects(args: &Args, found: &Found) -> Result<Vec<Subject>, String> {
@@ -166,7 +184,15 @@ fn plan(args: &Args, subjects: &[Subject]) -> Result<Battery, String> {
             }
         }
     }
+    // A server that is of no use is so in the first case of its mode; then the others need not be tried.
+    let first = cases_of(&planned);
+    planned.sort_by_key(|planned| first.get(&planned.mode) != Some(&planned.case));
     Ok((planned, skipped))
+}
+
+/// The first case of each mode.
+fn cases_of(planned: &[Planned]) -> BTreeMap<usize, String> {
+    planned.iter().rev().map(|planned| (planned.mode, planned.case.clone())).collect()
 }
 
 /// A run; the inner error is why it cannot be carried out here.

@@ -3,9 +3,10 @@
 //! Everything that happens comes through one channel to the thread that was called: runs that begin and end, signals.
 //! So what the user sees is told in one order, and the second interrupt can leave at once, whatever the runs do.
 
-use std::sync::Arc;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -23,15 +24,48 @@ const REDRAW: Duration = Duration::from_secs(1);
 /// What came of many tasks.
 #[derive(Debug)]
 pub(super) struct CarriedOut {
-    /// Those that were begun, in the tasks' order.
-    pub(super) performed: Vec<Performed>,
+    /// Those that were begun, with their places among the tasks, in that order.
+    pub(super) performed: Vec<(usize, Performed)>,
+    /// Those that were not, because what they put to the test had shown before that it is of no use.
+    pub(super) pointless: Vec<usize>,
     /// How many were not, because of an interrupt.
     pub(super) not_begun: usize,
+}
+
+/// What is to be carried out.
+struct Effort {
+    tasks: Vec<Task>,
+    /// What each task puts to the test; nothing where everything is tried.
+    subjects: Vec<usize>,
+    next: AtomicUsize,
+    useless: Mutex<BTreeSet<usize>>,
+}
+
+impl Effort {
+    /// The next task, and whether there is any point in it.
+    fn next(&self) -> Option<(usize, &Task, bool)> {
+        let number = self.next.fetch_add(1, Ordering::Relaxed);
+        let useless = self.useless.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_pointless = self.subjects.get(number).is_some_and(|subject| useless.contains(subject));
+        self.tasks.get(number).map(|task| (number, task, !is_pointless))
+    }
+
+    /// A server that failed before it took a single message will not do better in the next case.
+    fn learn(&self, number: usize, performed: &Performed) {
+        let has_failed = matches!(performed.run.end, End::TargetFailed { .. });
+        if let Some(subject) = self.subjects.get(number)
+            && has_failed
+            && performed.run.counts.sends_accepted == 0
+        {
+            self.useless.lock().unwrap_or_else(PoisonError::into_inner).insert(*subject);
+        }
+    }
 }
 
 enum News {
     Began(usize),
     Ended(usize, Box<Performed>),
+    Pointless(usize),
     /// A worker has nothing left to do.
     Left,
     Signal,
@@ -48,8 +82,14 @@ impl Drop for Leaves {
 }
 
 /// Performs all tasks, each on a thread of its own, at most `jobs` at once. The first interrupt ends the runs in progress
-/// and lets no other begin. `None`: there was a second one, and nothing more may be waited for.
-pub(super) fn carry_out(tasks: Vec<Task>, jobs: usize, output: Output) -> Option<CarriedOut> {
+/// and lets no other begin. `None`: there was a second one, and nothing more may be waited for. `subjects`: what each task puts to
+/// the test, if one that turned out to be of no use is not to be tried again.
+pub(super) fn carry_out(
+    tasks: Vec<Task>,
+    subjects: Vec<usize>,
+    jobs: usize,
+    output: Output,
+) -> Option<CarriedOut> {
     let (sender, news) = mpsc::channel();
     let interrupt = Interrupt::default();
     let to_signal = sender.clone();
@@ -59,23 +99,27 @@ pub(super) fn carry_out(tasks: Vec<Task>, jobs: usize, output: Output) -> Option
     if let Err(error) = heard {
         output.say(format!("note: an interrupt will end this at once: {error}"));
     }
-    let tasks = Arc::new(tasks);
-    let next = Arc::new(AtomicUsize::new(0));
     let workers = jobs.clamp(1, tasks.len().max(1));
+    let (next, useless) = (AtomicUsize::new(0), Mutex::default());
+    let effort = Arc::new(Effort { tasks, subjects, next, useless });
     for _ in 0..workers {
         let leaves = Leaves(sender.clone());
-        let (tasks, next, interrupt) = (tasks.clone(), next.clone(), interrupt.clone());
-        thread::spawn(move || work(&tasks, &next, &interrupt, &leaves.0));
+        let (effort, interrupt) = (effort.clone(), interrupt.clone());
+        thread::spawn(move || work(&effort, &interrupt, &leaves.0));
     }
-    follow(&Following { tasks: &tasks, news: &news, interrupt: &interrupt, output }, workers)
+    follow(&Following { tasks: &effort.tasks, news: &news, interrupt: &interrupt, output }, workers)
 }
 
-fn work(tasks: &[Task], next: &AtomicUsize, interrupt: &Interrupt, tell: &Sender<News>) {
+fn work(effort: &Effort, interrupt: &Interrupt, tell: &Sender<News>) {
     while !interrupt.is_set() {
-        let number = next.fetch_add(1, Ordering::Relaxed);
-        let Some(task) = tasks.get(number) else { return };
+        let Some((number, task, has_a_point)) = effort.next() else { return };
+        if !has_a_point {
+            let _ = tell.send(News::Pointless(number));
+            continue;
+        }
         let _ = tell.send(News::Began(number));
         let performed = perform::on_own_thread(task.clone(), interrupt.clone());
+        effort.learn(number, &performed);
         let _ = tell.send(News::Ended(number, Box::new(performed)));
     }
 }
@@ -92,7 +136,8 @@ fn follow(following: &Following<'_>, mut workers: usize) -> Option<CarriedOut> {
     let Following { tasks, news, interrupt, output } = *following;
     let began = Instant::now();
     let mut progress = Progress { total: tasks.len(), ..Progress::default() };
-    let mut performed: Vec<Option<Performed>> = tasks.iter().map(|_| None).collect();
+    let mut performed = BTreeMap::new();
+    let mut pointless = Vec::new();
     while workers > 0 {
         match news.recv_timeout(REDRAW) {
             Ok(News::Began(number)) => {
@@ -103,7 +148,11 @@ fn follow(following: &Following<'_>, mut workers: usize) -> Option<CarriedOut> {
                 progress.done += 1;
                 progress.failed += usize::from(result.run.outcome != Outcome::Passed);
                 tell(&progress, &tasks[number], &result, output);
-                performed[number] = Some(*result);
+                performed.insert(number, *result);
+            }
+            Ok(News::Pointless(number)) => {
+                progress.done += 1;
+                pointless.push(number);
             }
             Ok(News::Left) => workers -= 1,
             Ok(News::Signal) if interrupt.is_set() => return None,
@@ -117,9 +166,10 @@ fn follow(following: &Following<'_>, mut workers: usize) -> Option<CarriedOut> {
         output.progress(progress.line(began.elapsed()));
     }
     output.clear_progress();
-    let performed: Vec<Performed> = performed.into_iter().flatten().collect();
-    let not_begun = tasks.len() - performed.len();
-    Some(CarriedOut { performed, not_begun })
+    let performed: Vec<(usize, Performed)> = performed.into_iter().collect();
+    let not_begun = tasks.len() - performed.len() - pointless.len();
+    pointless.sort_unstable();
+    Some(CarriedOut { performed, pointless, not_begun })
 }
 
 /// One line per finished run; for somebody who watches the line that changes, only what did not pass.

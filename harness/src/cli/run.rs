@@ -105,7 +105,7 @@ pub(super) fn run(args: &Args, output: Output) -> Exit {
         output.error(words);
         return Exit::Usage;
     }
-    let Some(carried_out) = carry_out(tasks, jobs, output) else {
+    let Some(carried_out) = carry_out(tasks, Vec::new(), jobs, output) else {
         output.error("interrupted twice: the runs in progress were given up without a verdict");
         return Exit::Abandoned;
     };
@@ -278,21 +278,22 @@ fn room_for_live(world: World, tasks: &[Task], jobs: usize) -> Result<(), String
 
 fn report(args: &Args, carried_out: CarriedOut, output: Output) -> Exit {
     let mut exit = Exit::Pass;
-    for Performed { run, complaint, .. } in &carried_out.performed {
+    let performed: Vec<Performed> =
+        carried_out.performed.into_iter().map(|(_, performed)| performed).collect();
+    for Performed { run, complaint, .. } in &performed {
         exit = exit.worse(super::exit_of(run.outcome));
         if let Some(words) = complaint {
             output.error(words);
             exit = exit.worse(Exit::Inconclusive);
         }
     }
-    tell_of_earlier(&carried_out.performed, &args.out, output);
+    tell_of_earlier(&performed, &args.out, output);
     if carried_out.not_begun > 0 {
-        let (left_out, total) = (carried_out.not_begun, carried_out.not_begun + carried_out.performed.len());
+        let (left_out, total) = (carried_out.not_begun, carried_out.not_begun + performed.len());
         output.say(format!("interrupted: {left_out} of {total} runs were not begun"));
         exit = exit.worse(Exit::Inconclusive);
     }
-    let kept: Vec<_> =
-        carried_out.performed.into_iter().map(|performed| (performed.folder, performed.run)).collect();
+    let kept: Vec<_> = performed.into_iter().map(|performed| (performed.folder, performed.run)).collect();
     if let Err(words) = pages::write_all(&args.out, &kept, output) {
         output.error(words);
         exit = exit.worse(Exit::Inconclusive);

@@ -194,8 +194,9 @@ impl<W: World> Stage<W> {
         });
         if let Some(first) = away.first() {
             let name = &self.plan.devices[*first as usize].name;
+            let why = self.devices.borrow().get(*first as usize).map_or_else(String::new, Handle::trouble);
             return Some(format!(
-                "{} of {} devices have no session ({name}, …)",
+                "{} of {} devices have no session ({name}: {why})",
                 away.len(),
                 self.plan.devices.len()
             ));

@@ -159,7 +159,7 @@ fn a_set_up_that_nobody_answers_ends_the_run_and_says_whom_it_waits_for() {
     scene.mute();
     let (ended, log) = scene.play();
     let Ended::NoSetUp(why) = ended else { panic!("it ended as {ended:?}") };
-    assert_eq!(why, "2 of 2 devices have no session (u0.d0, …)");
+    assert_eq!(why, "2 of 2 devices have no session (u0.d0: the server does not answer)");
     assert!(!log.iter().any(|line| line == "phase chaos"), "{}", log.join("\n"));
 }
 

@@ -113,6 +113,10 @@ pub fn perform(plan: &Rc<Plan>, subject: &Subject, session: &Session, interrupt:
         tokio::task::spawn_local(watch(world.clone()));
         let installer = subject.dialect.installer_at(plan.clone(), world.told_addresses());
         let ended = conduct(plan.clone(), world.clone(), installer, recorder, Some(interrupt)).await;
+        let ended = match ended {
+            Ended::NoSetUp(why) => Ended::NoSetUp(why + &world.last_words().await),
+            ended => ended,
+        };
         world.close().await;
         ended
     })
@@ -123,7 +127,10 @@ async fn watch(world: Rc<LiveWorld>) {
     loop {
         tokio::time::sleep(LOOK_EVERY).await;
         let Ok(mut node) = world.node.try_lock() else { continue };
-        let death = node.as_mut().and_then(Process::death);
+        let death = match node.as_mut() {
+            Some(process) => process.death().await,
+            None => None,
+        };
         drop(node);
         if let Some(death) = death {
             world.tell("died");
@@ -191,6 +198,15 @@ impl LiveWorld {
         }
     }
 
+    /// The end of the server's log, for the words that say why nothing came of it.
+    async fn last_words(&self) -> String {
+        let tail = self.node.lock().await.as_ref().map(Process::log_tail).unwrap_or_default();
+        match tail.trim_end() {
+            "" => String::new(),
+            tail => format!("; the end of the server's log:\n{tail}"),
+        }
+    }
+
     fn tell(&self, state: &str) {
         let at_ns = self.started.elapsed().as_nanos() as u64;
         self.recorder.record(at_ns, What::Node { node: "n1".to_owned(), state: state.to_owned() });
@@ -207,7 +223,12 @@ impl LiveWorld {
         self.tell("started");
         if let Some(process) = node.as_mut() {
             process.see_within(within);
-            process.start_again().await.map_err(failed)?;
+            process.start_again().await.map_err(|error| {
+                // Nothing that follows says anything about what its messages do.
+                let words = format!("n1 could not be started again: {error}");
+                self.casualty.borrow_mut().get_or_insert(words.clone());
+                OrderError::Failed(words)
+            })?;
         } else {
             let launch = Launch { within, ..(**launch).clone() };
             *node = Some(Process::start(launch).await.map_err(failed)?);

@@ -2,6 +2,7 @@
 //! in the live one, and those that must not pass. What the whole catalog comes to is `.ci/run`'s business.
 
 mod agreement;
+mod bad;
 mod determinism;
 mod exec;
 mod live;

@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 
+use super::reason_lines;
 use super::table::{Side, align};
 use crate::audit::{Audit, AuditRow, ModeAudit, SeenUnder, Standing};
 use crate::escape::visible;
@@ -10,10 +11,10 @@ use crate::timeline::Timeline;
 
 /// Timelines that are shown in full; each weakness names its run folder anyhow.
 const TIMELINES_MAX: usize = 3;
-/// Lines of a reason.
-const WHY_LINES_MAX: usize = 8;
-/// Runs that show nothing are named up to here.
+/// Reasons why runs show nothing are told up to here.
 const VOID_MAX: usize = 12;
+/// Cases that are named with each.
+const CASES_NAMED_MAX: usize = 6;
 
 /// For a person.
 pub fn write_audit_text(audit: &Audit, out: &mut dyn Write) -> io::Result<()> {
@@ -125,17 +126,33 @@ fn cells(row: &AuditRow) -> Vec<Vec<String>> {
     lines.into_iter().enumerate().map(named).collect()
 }
 
+/// Runs that show nothing, those with one reason together.
 fn write_void(mode: &ModeAudit, out: &mut dyn Write) -> io::Result<()> {
     for (word, list) in [("showed nothing", &mode.void), ("skipped", &mode.skipped)] {
-        for it in list.iter().take(VOID_MAX) {
-            writeln!(out, "  {word}: {}", visible(&it.case))?;
-            // The end of a log, where the server did not start.
-            for line in it.why.lines().take(WHY_LINES_MAX) {
-                writeln!(out, "      {}", visible(line))?;
+        let mut by_reason: Vec<(&str, Vec<&str>)> = Vec::new();
+        for it in list {
+            match by_reason.iter_mut().find(|(why, _)| *why == it.why) {
+                Some((_, cases)) => cases.push(&it.case),
+                None => by_reason.push((&it.why, vec![&it.case])),
             }
         }
-        if list.len() > VOID_MAX {
-            writeln!(out, "  {word}: {} more", list.len() - VOID_MAX)?;
+        for (why, cases) in by_reason.iter().take(VOID_MAX) {
+            let mut named = cases.iter().take(CASES_NAMED_MAX).map(|case| visible(case)).collect::<Vec<_>>();
+            if cases.len() > CASES_NAMED_MAX {
+                named.push(format!("{} more", cases.len() - CASES_NAMED_MAX));
+            }
+            writeln!(out, "  {word}: {}", named.join(", "))?;
+            // The end of a log, where the server did not start.
+            for line in reason_lines(why) {
+                writeln!(out, "      {line}")?;
+            }
+        }
+        if by_reason.len() > VOID_MAX {
+            writeln!(
+                out,
+                "  {word}: {} more",
+                by_reason[VOID_MAX..].iter().map(|(_, it)| it.len()).sum::<usize>()
+            )?;
         }
     }
     Ok(())

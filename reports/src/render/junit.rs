@@ -123,7 +123,8 @@ fn cases(run: &Run) -> Vec<Case> {
 
 /// What concerns the run as a whole; violations have cases of their own.
 fn whole(run: &Run) -> CaseResult {
-    let reasons = || run.reasons().join("; ");
+    let one_line = |reason: &String| super::reason_lines(reason).join(" | ");
+    let reasons = || run.reasons().iter().map(one_line).collect::<Vec<_>>().join("; ");
     match (run.outcome(), &run.end) {
         (Outcome::Inconclusive, _) => CaseResult::Error { kind: "inconclusive", message: reasons() },
         (Outcome::TargetFailed, _) | (_, End::TargetFailed { .. }) => {

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use super::{
     Renderer, TOO_FEW, claimed, faults, finding_text, grouped, latency_cells, latency_rows, ledger,
-    more_findings, plural, setting, skipped, tally, title,
+    more_findings, plural, reason_lines, setting, skipped, tally, title,
 };
 use crate::escape::visible;
 use crate::run::{Outcome, Run};
@@ -20,7 +20,8 @@ impl Renderer for Markdown {
         writeln!(out, "## {} {}: {}\n", mark(outcome), outcome.name(), markdown(&title(run)))?;
         writeln!(out, "{}\n", markdown(&setting(run)))?;
         for reason in run.reasons() {
-            writeln!(out, "- {}", markdown(&reason))?;
+            let lines: Vec<String> = reason_lines(&reason).iter().map(|line| markdown(line)).collect();
+            writeln!(out, "- {}", lines.join("<br>"))?;
         }
         if outcome != Outcome::Passed {
             writeln!(out)?;
@@ -47,7 +48,8 @@ impl Renderer for Markdown {
         writeln!(out, "# {} {}: {total} ({})\n", mark(outcome), outcome.name(), tally(runs))?;
         writeln!(out, "| outcome | scenario | setting | why |\n|---|---|---|---|")?;
         for run in runs {
-            let reason = run.reasons().first().map_or_else(|| ledger(run), Clone::clone);
+            let first = |reason: &String| reason_lines(reason).into_iter().next();
+            let reason = run.reasons().first().and_then(first).unwrap_or_else(|| ledger(run));
             let (title, setting, reason) =
                 (markdown(&title(run)), markdown(&setting(run)), markdown(&reason));
             writeln!(

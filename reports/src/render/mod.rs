@@ -65,6 +65,17 @@ fn title(run: &Run) -> String {
     if run.header.scenario.is_empty() { "run".to_owned() } else { visible(&run.header.scenario) }
 }
 
+/// Lines that are shown of a reason beside its first: the end of a log.
+const REASON_LINES_MAX: usize = 12;
+
+/// A reason's first line, and the end of the rest, where a server's log follows.
+fn reason_lines(reason: &str) -> Vec<String> {
+    let lines: Vec<&str> = reason.trim_end().lines().collect();
+    let Some((first, rest)) = lines.split_first() else { return Vec::new() };
+    let last = &rest[rest.len().saturating_sub(REASON_LINES_MAX)..];
+    std::iter::once(first).chain(last).map(|line| visible(line)).collect()
+}
+
 /// Target, world and seed, as far as they are known.
 fn setting(run: &Run) -> String {
     let seed = run.header.seed.map(|seed| format!("seed {seed}"));

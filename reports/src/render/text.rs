@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use super::table::{Side, align};
 use super::{
     Renderer, TOO_FEW, claimed, faults, finding_text, latency_cells, latency_rows, ledger, more_findings,
-    plural, setting, skipped, tally, title,
+    plural, reason_lines, setting, skipped, tally, title,
 };
 use crate::escape::visible;
 use crate::run::{Outcome, Run};
@@ -22,7 +22,9 @@ impl Renderer for Text {
     fn render(&self, run: &Run, out: &mut dyn Write) -> io::Result<()> {
         self.headline(run, out)?;
         for reason in run.reasons() {
-            writeln!(out, "  - {}", visible(&reason))?;
+            for (number, line) in reason_lines(&reason).into_iter().enumerate() {
+                writeln!(out, "  {}{line}", if number == 0 { "- " } else { "      " })?;
+            }
         }
         writeln!(out, "\n  {}", ledger(run))?;
         if let Some(faults) = faults(run) {
@@ -48,7 +50,8 @@ impl Renderer for Text {
         let word = self.outcome(outcome);
         writeln!(out, "{word}: {} ({})\n", plural(runs.len() as u64, "run", "runs"), tally(runs))?;
         let row = |run: &Run| {
-            let reason = run.reasons().first().map_or_else(|| ledger(run), |reason| visible(reason));
+            let first = |reason: &String| reason_lines(reason).into_iter().next();
+            let reason = run.reasons().first().and_then(first).unwrap_or_else(|| ledger(run));
             vec![run.outcome().name().to_owned(), title(run), setting(run), reason]
         };
         let rows: Vec<_> = runs.iter().map(row).collect();

@@ -20,6 +20,8 @@ use crate::verdict::{Judgement, Verdict};
 
 /// Version of the record that this tool writes, and the newest that it reads.
 pub const RUN_VERSION: u64 = 1;
+/// The doubt about a run under whose faults nothing is promised, or nothing of what is.
+const NOTHING_PROMISED: &str = "nothing that is promised under these faults was put to the test";
 /// Inconclusive guarantees that are named among a run's reasons: most often they all have one cause, which stands above.
 const INCONCLUSIVE_NAMED_MAX: usize = 3;
 /// Largest `run.json` that is read, in bytes.
@@ -217,7 +219,9 @@ impl Run {
                 .map(|gate| format!("gate {} is violated: {}", gate.name(), gate.observed)),
         );
         if let End::TargetFailed { why } = &self.end {
+            // All other doubts come from this one.
             reasons.push(format!("the target failed: {why}"));
+            return reasons;
         }
         reasons.extend(self.doubts());
         let inconclusive = || of(Verdict::Inconclusive);
@@ -235,6 +239,12 @@ impl Run {
         reasons
     }
 
+    /// Whether the only thing to say against the run is that nothing is promised under its faults; what was judged stands.
+    pub fn shows_only_what_nobody_promises(&self) -> bool {
+        let is_judged = |it: &Judgement| matches!(it.verdict, Verdict::Pass | Verdict::Violated);
+        self.reasons() == [NOTHING_PROMISED] && self.judgements.iter().any(is_judged)
+    }
+
     /// Why nothing follows from the run even where every checker is content.
     fn doubts(&self) -> Vec<String> {
         let mut doubts = Vec::new();
@@ -245,7 +255,7 @@ impl Run {
         }
         let judged = |it: &Judgement| it.claimed && it.verdict != Verdict::Skipped;
         if !self.judgements.iter().any(judged) && self.gates.is_empty() {
-            doubts.push("no guarantee was judged".to_owned());
+            doubts.push(NOTHING_PROMISED.to_owned());
         }
         if self.counts.sends_accepted == 0 {
             doubts.push("no send succeeded".to_owned());

@@ -60,12 +60,16 @@ fn the_worst_decides() {
     check(|run| run.judgements.push(judged(Verdict::Inconclusive, true)), 3, "no-loss is inconclusive: seen");
     check(|run| run.judgements.push(judged(Verdict::Inconclusive, false)), 0, "");
     check(|run| run.judgements.push(judged(Verdict::Skipped, true)), 0, "");
-    check(|run| run.judgements = vec![judged(Verdict::Skipped, true)], 3, "no guarantee was judged");
-    check(|run| run.judgements.clear(), 3, "no guarantee was judged");
+    let nothing = "nothing that is promised under these faults was put to the test";
+    check(|run| run.judgements = vec![judged(Verdict::Skipped, true)], 3, nothing);
+    check(|run| run.judgements.clear(), 3, nothing);
     check(|run| run.end = End::Interrupted, 3, "the run was interrupted");
     check(|run| run.end = End::ToolFailed { why: "bug".to_owned() }, 3, "the tool itself failed: bug");
     let died = || End::TargetFailed { why: "exit 2".to_owned() };
     check(|run| run.end = died(), 4, "the target failed: exit 2");
+    let mut useless = Run::new(Header::default(), facts(&[], &[]));
+    useless.end = died();
+    assert_eq!(useless.reasons(), ["the target failed: exit 2"], "one sentence: the rest follows from it");
     let both = |run: &mut Run| {
         run.end = died();
         run.judgements.push(judged(Verdict::Violated, true));
@@ -160,4 +164,22 @@ fn the_schema_in_the_repository_is_the_codes() {
     let parse = |text: &str| serde_json::from_str::<serde_json::Value>(text).unwrap_or_default();
     let fresh = parse(&stored) == parse(&Run::schema());
     assert!(fresh, "run.schema.json is out of date; AVOUCH_BLESS=1 cargo test writes it anew");
+}
+
+#[test]
+fn what_nobody_promises_is_told_from_what_shows_nothing() {
+    let check = |change: &dyn Fn(&mut Run), expected: bool| {
+        let mut run = run(&good());
+        change(&mut run);
+        assert_eq!(run.shows_only_what_nobody_promises(), expected, "{:?}", run.reasons());
+    };
+    check(&|_| {}, false);
+    check(&|run| run.judgements = vec![judged(Verdict::Pass, false)], true);
+    check(&|run| run.judgements = vec![judged(Verdict::Violated, false)], true);
+    check(&|run| run.judgements = vec![judged(Verdict::Skipped, false)], false);
+    let undrained = |run: &mut Run| {
+        run.judgements = vec![judged(Verdict::Pass, false)];
+        run.drain = None;
+    };
+    check(&undrained, false);
 }

@@ -217,6 +217,9 @@ impl Mqtt {
             return; // the last words of a connection that is over
         }
         self.input.extend_from_slice(bytes);
+        if self.is_foreign() {
+            return self.fail(now_ns, "the server does not speak MQTT");
+        }
         loop {
             match codec::take(&mut self.input, self.settings.version) {
                 Ok(Some(packet)) => self.packet(now_ns, packet),

@@ -14,6 +14,10 @@ const RETRY_NS_MIN: u64 = 20_000_000;
 const RETRY_NS_MAX: u64 = 500_000_000;
 /// Filters in one SUBSCRIBE.
 const FILTERS_PER_PACKET: usize = 64;
+/// What a server may answer CONNECT with.
+const FIRST_PACKETS: [&str; 3] = ["CONNACK", "DISCONNECT", "AUTH"];
+/// So much is shown of what is not MQTT.
+const FIRST_BYTES_SHOWN: usize = 40;
 const JITTER: Purpose = Purpose::named("mqtt-retry");
 
 impl Mqtt {
@@ -45,8 +49,23 @@ impl Mqtt {
         self.deliveries.connection_ended();
     }
 
+    /// A server's first packet is a CONNACK [MQTT-3.2.0-1]; whoever begins otherwise speaks something else.
+    pub(super) fn is_foreign(&mut self) -> bool {
+        let is_greeting = matches!(self.stage, Stage::Greeting { .. });
+        let is_known = |first: u8| FIRST_PACKETS.contains(&codec::kind_name(first).unwrap_or_default());
+        if !is_greeting || self.input.first().is_none_or(|first| is_known(*first)) {
+            return false;
+        }
+        let begins = self.input[..self.input.len().min(FIRST_BYTES_SHOWN)].escape_ascii().to_string();
+        self.note(format!("what answers does not speak MQTT, it begins with \"{begins}\""));
+        true
+    }
+
     /// Ends a connection that is of no use, and makes another one after a while.
     pub(super) fn fail(&mut self, now_ns: u64, why: &str) {
+        if matches!(self.stage, Stage::Greeting { .. } | Stage::Subscribing { .. }) && self.told.is_empty() {
+            self.note(format!("no session came about: {why}"));
+        }
         self.effects.push_back(Effect::Disconnect);
         self.down(why);
         self.retry(now_ns);
@@ -64,7 +83,8 @@ impl Mqtt {
 
     pub(super) fn greeted(&mut self, now_ns: u64, (session_present, code): (bool, u8), wipes: bool) {
         if code != 0 {
-            self.note(format!("the server refused the connection, code {code}"));
+            let words = refusal(code).map_or_else(String::new, |words| format!(": {words}"));
+            self.note(format!("the server refused the connection, code {code}{words}"));
             return self.fail(now_ns, "the server refused the connection");
         }
         self.is_fresh = false;
@@ -121,4 +141,20 @@ impl Mqtt {
         self.send_all(now_ns, packets);
         self.publish(now_ns);
     }
+}
+
+/// What the specifications call a code of CONNACK (3.1.1, table 3.1; 5.0, table 3-1); the common ones.
+fn refusal(code: u8) -> Option<&'static str> {
+    Some(match code {
+        1 | 0x84 => "unacceptable protocol version",
+        2 | 0x85 => "client identifier not valid",
+        3 | 0x88 => "server unavailable",
+        4 | 0x86 => "bad user name or password",
+        5 | 0x87 => "not authorized",
+        0x8A => "banned",
+        0x95 => "packet too large",
+        0x97 => "quota exceeded",
+        0x9F => "connection rate exceeded",
+        _ => return None,
+    })
 }

@@ -280,7 +280,7 @@ fn refusals_and_nonsense_are_told_once_and_tried_again_later() {
     rig.wish(Wish::Connect);
     rig.on(Input::Connected);
     let refused = rig.hears(&[0x20, 2, 0, 5]);
-    assert_eq!(refused, ["note the server refused the connection, code 5", "disconnect"]);
+    assert_eq!(refused, ["note the server refused the connection, code 5: not authorized", "disconnect"]);
     assert_eq!(rig.at_timeout(), ["connect"]);
     rig.on(Input::Connected);
     assert_eq!(rig.hears(&[0x20, 2, 0, 5]), ["disconnect"]);

@@ -8,8 +8,8 @@ use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use tokio::process::{Child, ChildStdin, Command};
 
-use super::ProcessError;
 use super::watchdog::Watchdog;
+use super::{Launch, ProcessError};
 
 /// Its leader runs, or has not been waited for yet.
 #[derive(Debug)]
@@ -19,6 +19,21 @@ pub(super) struct Running {
     pub(super) watchdog: Watchdog,
     /// Closes when this is dropped.
     pub(super) input: Option<ChildStdin>,
+}
+
+/// The program of a server, before its arguments.
+pub(super) fn program_within(launch: &Launch) -> Command {
+    let Some(process) = launch.within else {
+        let mut command = Command::new(&launch.program);
+        command.current_dir(&launch.directory);
+        return command;
+    };
+    // The folder is entered behind the door: seen from outside it is one without the mounts below it.
+    let mut command = Command::new("nsenter");
+    command.arg(format!("--mount=/proc/{process}/ns/mnt"));
+    command.args(["--", "/bin/sh", "-c", r#"cd "$1" && shift && exec "$@""#, "avouch-start"]);
+    command.arg(&launch.directory).arg(&launch.program);
+    command
 }
 
 /// Starts a program in a process group of its own, with pipes to its three streams. The group is killed whatever happens, and

@@ -63,23 +63,19 @@ impl Log {
         Ok(Self { shared: Arc::new(Mutex::new(shared)) })
     }
 
-    /// Takes what a new process writes, until it closes both streams.
+    /// Takes what a new process writes, until it closes both streams; then the tasks end.
     pub(super) fn follow(
         &self,
         output: Option<ChildStdout>,
         errors: Option<ChildStderr>,
         wanted: Wanted,
-    ) -> Announcement {
+    ) -> (Announcement, Vec<JoinHandle<()>>) {
         let (sender, receiver) = oneshot::channel();
         let on_errors = matches!(wanted, Wanted::Words(..));
         let watch = Watch { wanted, sender: Arc::new(Mutex::new(Some(sender))) };
-        if let Some(errors) = errors {
-            tokio::spawn(copy(self.clone(), errors, on_errors.then(|| watch.clone())));
-        }
-        if let Some(output) = output {
-            tokio::spawn(copy(self.clone(), output, Some(watch)));
-        }
-        Announcement(Some(receiver))
+        let errors = errors.map(|it| tokio::spawn(copy(self.clone(), it, on_errors.then(|| watch.clone()))));
+        let output = output.map(|it| tokio::spawn(copy(self.clone(), it, Some(watch))));
+        (Announcement(Some(receiver)), errors.into_iter().chain(output).collect())
     }
 
     /// Takes what a new process writes to standard error, until it closes that.

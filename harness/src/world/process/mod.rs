@@ -24,11 +24,11 @@ use std::process::ExitStatus;
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
-use tokio::process::Command;
+use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 pub(in crate::world) use group::nobody_forks;
-use group::{Running, spawn_watched};
+use group::{Running, program_within, spawn_watched};
 pub use log::{LINE_BYTES_MAX, LOG_BYTES_MAX, TAIL_BYTES};
 use log::{Log, Wanted};
 pub use owner::{Owner, port_owner};
@@ -37,6 +37,10 @@ pub use owner::{Owner, port_owner};
 const SIGNAL_LIMIT: Duration = Duration::from_secs(2);
 /// How often something is looked at that cannot be waited for.
 const LOOK_EVERY: Duration = Duration::from_millis(2);
+/// How often the owner of a port is looked for before it is somebody else.
+const OWNER_LOOKS: u32 = 25;
+/// How long the last words of a process that ended may take.
+const LAST_WORDS_WITHIN: Duration = Duration::from_millis(500);
 /// Stands for the address to listen on, in arguments and environment.
 pub const ADDRESS: &str = "{address}";
 
@@ -82,6 +86,8 @@ pub struct Process {
     address: Option<SocketAddr>,
     announced: serde_json::Value,
     running: Option<Running>,
+    /// What takes its log while it runs.
+    readers: Vec<JoinHandle<()>>,
 }
 
 /// How a stop ended.
@@ -151,8 +157,8 @@ impl Process {
     /// Starts a server and waits until it is ready.
     pub async fn start(launch: Launch) -> Result<Self, ProcessError> {
         let log = Log::create(&launch.log).map_err(|error| cannot_start(&launch, error))?;
-        let mut process =
-            Self { launch, log, address: None, announced: serde_json::Value::Null, running: None };
+        let announced = serde_json::Value::Null;
+        let mut process = Self { launch, log, address: None, announced, running: None, readers: Vec::new() };
         process.start_again().await?;
         Ok(process)
     }
@@ -257,17 +263,17 @@ impl Process {
     }
 
     /// Whether it died although nobody asked it to. Says so once; then it counts as not running.
-    pub fn death(&mut self) -> Option<Death> {
+    pub async fn death(&mut self) -> Option<Death> {
         let running = self.running.as_mut()?;
         let status = running.child.try_wait().ok()??;
-        Some(self.bury(status))
+        Some(self.bury(status).await)
     }
 
     /// Waits for it to die on its own; for ever if it does not run. Can be dropped and called again.
     pub async fn dies(&mut self) -> Death {
         let Some(running) = self.running.as_mut() else { return std::future::pending().await };
         match running.child.wait().await {
-            Ok(status) => self.bury(status),
+            Ok(status) => self.bury(status).await,
             Err(_cannot_wait) => std::future::pending().await,
         }
     }
@@ -286,7 +292,8 @@ impl Process {
             Ready::Line | Ready::Accepts(_) => Wanted::Announcement,
         };
         let (output, errors) = (running.child.stdout.take(), running.child.stderr.take());
-        let announcement = self.log.follow(output, errors, wanted);
+        let (announcement, readers) = self.log.follow(output, errors, wanted);
+        self.readers = readers;
         self.running = Some(running);
         Ok(announcement)
     }
@@ -303,11 +310,19 @@ impl Process {
     /// A stale server from elsewhere must not be taken for ours.
     async fn check_owner(&mut self) -> Result<(), ProcessError> {
         let (Some(address), Some(running)) = (self.address, &self.running) else { return Ok(()) };
-        if port_owner(running.group.as_raw(), address.port()) == Owner::Other {
-            self.kill().await?;
-            return Err(ProcessError::ForeignPort { port: address.port() });
+        let group = running.group.as_raw();
+        for _ in 0..OWNER_LOOKS {
+            if port_owner(group, address.port()) != Owner::Other {
+                return Ok(());
+            }
+            // One that is just about to die gives up its sockets before it is gone.
+            if let Some(death) = self.death().await {
+                return Err(death.into());
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
         }
-        Ok(())
+        self.kill().await?;
+        Err(ProcessError::ForeignPort { port: address.port() })
     }
 
     /// Waits for the end that a signal brings.
@@ -340,7 +355,16 @@ impl Process {
         })
     }
 
-    fn bury(&mut self, status: ExitStatus) -> Death {
+    /// Its last words may still be on their way.
+    async fn bury(&mut self, status: ExitStatus) -> Death {
+        let end = async {
+            while let Some(reader) = self.readers.last_mut() {
+                let _read = reader.await;
+                self.readers.pop();
+            }
+        };
+        // What else is in its group may hold the pipes open for longer.
+        let _in_time = timeout(LAST_WORDS_WITHIN, end).await;
         self.forget();
         Death { status, tail: self.log.tail() }
     }
@@ -348,22 +372,8 @@ impl Process {
     /// The leader is gone; what else is in its group goes too.
     fn forget(&mut self) {
         self.running = None;
+        self.readers.clear();
     }
-}
-
-/// The program of a server, before its arguments.
-fn program_within(launch: &Launch) -> Command {
-    let Some(process) = launch.within else {
-        let mut command = Command::new(&launch.program);
-        command.current_dir(&launch.directory);
-        return command;
-    };
-    // The folder is entered behind the door: seen from outside it is one without the mounts below it.
-    let mut command = Command::new("nsenter");
-    command.arg(format!("--mount=/proc/{process}/ns/mnt"));
-    command.args(["--", "/bin/sh", "-c", r#"cd "$1" && shift && exec "$@""#, "avouch-start"]);
-    command.arg(&launch.directory).arg(&launch.program);
-    command
 }
 
 fn cannot_start(launch: &Launch, error: io::Error) -> ProcessError {

@@ -7,9 +7,9 @@ use std::path::PathBuf;
 /// Whose a listening port is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Owner {
-    /// A process of the group.
+    /// Processes of the group, and nobody else.
     Group,
-    /// Another process.
+    /// Another process, or one as well: with `SO_REUSEPORT` several share what comes.
     Other,
     /// This system does not say, or nobody listens.
     Unknown,
@@ -23,12 +23,19 @@ pub fn port_owner(group: i32, port: u16) -> Owner {
     if sockets.is_empty() {
         return Owner::Unknown;
     }
-    let is_ours = members(group).into_iter().any(|process| {
+    let links = members(group).into_iter().flat_map(|process| {
         let descriptors = listing(&format!("/proc/{process}/fd"));
-        let mut links = descriptors.into_iter().filter_map(|path| fs::read_link(path).ok());
-        links.any(|link| sockets.contains(link.to_string_lossy().as_ref()))
+        descriptors
+            .into_iter()
+            .filter_map(|path| Some(fs::read_link(path).ok()?.to_string_lossy().into_owned()))
     });
-    if is_ours { Owner::Group } else { Owner::Other }
+    whose(sockets, &links.collect())
+}
+
+/// Whose the sockets are that listen on a port, if a process group has these open.
+fn whose(mut listening: BTreeSet<String>, of_group: &BTreeSet<String>) -> Owner {
+    listening.retain(|socket| !of_group.contains(socket));
+    if listening.is_empty() { Owner::Group } else { Owner::Other }
 }
 
 /// Whether everything in a process group, which was told to stop, stands still; also where the system does not say.
@@ -91,6 +98,18 @@ fn parse(text: &str) -> Option<(char, i32)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_port_that_is_shared_with_somebody_else_is_not_ours() {
+        let set = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+        let check = |listening: &[&str], expected| {
+            assert_eq!(whose(set(listening), &set(&["socket:[1]", "socket:[2]", "pipe:[9]"])), expected);
+        };
+        check(&["socket:[1]"], Owner::Group);
+        check(&["socket:[1]", "socket:[2]"], Owner::Group);
+        check(&["socket:[1]", "socket:[3]"], Owner::Other);
+        check(&["socket:[3]"], Owner::Other);
+    }
 
     #[test]
     fn the_table_is_read() {

@@ -23,8 +23,6 @@ use super::log::Log;
 
 /// How long an end that shows itself by a closed output may take to be one of the process.
 const END_WITHIN: Duration = Duration::from_millis(500);
-/// How long the last words of a process that ended may take.
-const LAST_WORDS_WITHIN: Duration = Duration::from_millis(200);
 
 /// How to start a program.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -125,7 +123,7 @@ impl Program {
                 let errors = self.errors.borrow_mut().take();
                 if let Some(errors) = errors {
                     // A child of its own may hold the other end for longer.
-                    let _in_time = timeout(LAST_WORDS_WITHIN, errors).await;
+                    let _in_time = timeout(super::LAST_WORDS_WITHIN, errors).await;
                 }
                 return Some(status);
             }
