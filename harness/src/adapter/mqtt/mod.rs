@@ -68,6 +68,10 @@ pub struct Mqtt {
     is_wanted: bool,
     /// Nothing of this installation has been at the server yet: what an earlier run left there is to go first.
     is_fresh: bool,
+    /// A connection of this installation, after the one that wiped, was welcomed.
+    was_welcomed: bool,
+    /// Its subscriptions were confirmed once, so that a session that is resumed has them.
+    has_subscribed: bool,
     stage: Stage,
     /// An answer is due, or a connection is to be tried again.
     due_ns: Option<u64>,
@@ -117,6 +121,8 @@ impl Mqtt {
             conversations,
             is_wanted: false,
             is_fresh: true,
+            was_welcomed: false,
+            has_subscribed: false,
             stage: Stage::Down,
             due_ns: None,
             attempts: 0,

@@ -95,9 +95,16 @@ impl Mqtt {
             return self.dial();
         }
         self.due_ns = None;
-        if session_present {
+        if session_present && self.has_subscribed {
             return self.established(now_ns, SessionKind::Resumed);
         }
+        // Whoever never subscribed has nothing to resume, whatever the server says; it subscribes, or nobody would owe it anything.
+        if session_present && !self.was_welcomed {
+            self.note(
+                "the server says that it has a session which its client had wiped [MQTT-3.1.2-6]".to_owned(),
+            );
+        }
+        self.was_welcomed = true;
         self.deliveries.session_lost();
         let topics = self.identity.subscribed.iter().map(|number| &self.identity.topics[*number as usize]);
         let topics: Vec<&str> = topics.map(String::as_str).collect();
@@ -132,6 +139,7 @@ impl Mqtt {
 
     fn established(&mut self, now_ns: u64, session: SessionKind) {
         self.stage = Stage::Up;
+        self.has_subscribed = true;
         self.due_ns = None;
         self.attempts = 0;
         self.saw(What::Session { device: self.device(), session });

@@ -147,6 +147,28 @@ fn a_session_begins_when_its_subscriptions_are_confirmed() {
 }
 
 #[test]
+fn who_never_subscribed_does_so_whatever_the_server_says() {
+    let mut rig = Rig::new(&[]);
+    rig.wish(Wish::Connect);
+    rig.on(Input::Connected);
+    rig.hears(&CONNACK);
+    rig.on(Input::Connected);
+    let told = rig.hears(&CONNACK_PRESENT);
+    assert!(
+        told[0].starts_with("note the server says that it has a session which its client had wiped"),
+        "{told:?}"
+    );
+    assert_eq!(told[1..], ["SUBSCRIBE"]);
+    // The connection ends before the answer: nobody knows whether the subscription was made.
+    rig.on(Input::Disconnected);
+    assert_eq!(rig.at_timeout(), ["connect"]);
+    rig.on(Input::Connected);
+    assert_eq!(rig.hears(&CONNACK_PRESENT), ["SUBSCRIBE"]);
+    assert_eq!(rig.hears(&SUBACK_2), ["session New"]);
+    assert_eq!(rig.again(&CONNACK_PRESENT), ["session Resumed"]);
+}
+
+#[test]
 fn a_session_of_version_5_begins_clean_at_once() {
     let mut rig = Rig::new(&[("version", Setting::Text("5.0".to_owned()))]);
     rig.wish(Wish::Connect);
