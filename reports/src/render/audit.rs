@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use super::reason_lines;
+use super::log_lines;
 use super::table::{Side, align};
 use crate::audit::{Audit, AuditRow, ModeAudit, SeenUnder, Standing};
 use crate::escape::visible;
@@ -143,7 +143,7 @@ fn write_void(mode: &ModeAudit, out: &mut dyn Write) -> io::Result<()> {
             }
             writeln!(out, "  {word}: {}", named.join(", "))?;
             // The end of a log, where the server did not start.
-            for line in reason_lines(why) {
+            for line in log_lines(why) {
                 writeln!(out, "      {line}")?;
             }
         }

@@ -30,7 +30,7 @@ pub use text::Text;
 
 use crate::escape::visible;
 use crate::latency::{From, LatencyRow, PERCENTILES_MILLI, show_us};
-use crate::run::{FaultState, Outcome, Run};
+use crate::run::{FaultState, Outcome, Run, TARGET_FAILED};
 use crate::timeline::Timeline;
 use crate::verdict::{Finding, Judgement};
 
@@ -68,9 +68,14 @@ fn title(run: &Run) -> String {
 /// Lines that are shown of a reason beside its first: the end of a log.
 const REASON_LINES_MAX: usize = 12;
 
-/// A reason's first line, and the end of the rest, where a server's log follows.
+/// A run's reason: one line, and where the target failed the end of its log.
 fn reason_lines(reason: &str) -> Vec<String> {
-    let lines: Vec<&str> = reason.trim_end().lines().collect();
+    if reason.starts_with(TARGET_FAILED) { log_lines(reason) } else { vec![visible(reason)] }
+}
+
+/// The first line, and the end of the rest.
+fn log_lines(words: &str) -> Vec<String> {
+    let lines: Vec<&str> = words.trim_end().lines().collect();
     let Some((first, rest)) = lines.split_first() else { return Vec::new() };
     let last = &rest[rest.len().saturating_sub(REASON_LINES_MAX)..];
     std::iter::once(first).chain(last).map(|line| visible(line)).collect()

@@ -20,6 +20,8 @@ use crate::verdict::{Judgement, Verdict};
 
 /// Version of the record that this tool writes, and the newest that it reads.
 pub const RUN_VERSION: u64 = 1;
+/// How the reason begins that tells of a target which is of no use; the end of its log may follow.
+pub(crate) const TARGET_FAILED: &str = "the target failed: ";
 /// The doubt about a run under whose faults nothing is promised, or nothing of what is.
 const NOTHING_PROMISED: &str = "nothing that is promised under these faults was put to the test";
 /// Inconclusive guarantees that are named among a run's reasons: most often they all have one cause, which stands above.
@@ -220,7 +222,7 @@ impl Run {
         );
         if let End::TargetFailed { why } = &self.end {
             // All other doubts come from this one.
-            reasons.push(format!("the target failed: {why}"));
+            reasons.push(format!("{TARGET_FAILED}{why}"));
             return reasons;
         }
         reasons.extend(self.doubts());
