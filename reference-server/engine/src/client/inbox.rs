@@ -245,10 +245,7 @@ impl Client {
         if page.request & PAGE_REQUEST != 0 {
             return;
         }
-        let is_awaited = self.syncs.get(&conversation).is_some_and(|asked| asked.request == page.request);
-        if is_awaited && let Some(asked) = self.syncs.remove(&conversation) {
-            self.set_timer(Timer::Sync(conversation), asked.retry_at, None);
-        }
+        let request = page.request;
         // A second answer to the same request can hold more than the first; to the server it is transmitted.
         if let Some(state) = self.conversations.get_mut(&conversation) {
             state.head = state.head.max(page.head);
@@ -258,8 +255,25 @@ impl Client {
             self.offer(conversation, Offered { prev, entry, redelivered });
         }
         self.apply_held(conversation);
+        self.settle_sync(conversation, request);
         self.look_for_gap(conversation);
         self.catch_up();
+    }
+
+    /// A catch-up is answered, unless its page left the client where it was, short of the head: asked again at once, a
+    /// server that answers so would answer so again, without end. Then its timer goes on, as if nothing had come.
+    fn settle_sync(&mut self, conversation: ConversationId, request: u64) {
+        let Some(asked) = self.syncs.get(&conversation).filter(|asked| asked.request == request) else {
+            return;
+        };
+        let (after, retry_at) = (asked.after, asked.retry_at);
+        let state = self.conversations.get(&conversation);
+        let is_stuck = state.is_some_and(|state| state.cursor == after && state.cursor < state.head);
+        if is_stuck && !self.is_consumer_full() {
+            return;
+        }
+        self.syncs.remove(&conversation);
+        self.set_timer(Timer::Sync(conversation), retry_at, None);
     }
 
     /// A page for the application.

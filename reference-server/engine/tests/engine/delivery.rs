@@ -620,6 +620,34 @@ fn reads_are_bounded() {
     assert_eq!(rig.loads.len(), 0);
 }
 
+/// AV-6-8: a page that does not bring what is missing is no answer (regression: client and server exchanged request and
+/// page without end, as fast as the network let them).
+#[test]
+fn a_client_leaves_time_before_it_asks_again_in_vain() {
+    let all = entries(5);
+    let mut rig = ClientRig::logged_in();
+    rig.deliver(&all[0], 0, false);
+    rig.deliver(&all[4], 4, false);
+    let said = rig.said();
+    let [(request, ROOM, 1)] = asked(&said)[..] else { panic!("{said:?}") };
+    for (entries, what) in [(&all[..1], "what it has"), (&all[2..4], "what is further on"), (&[], "nothing")]
+    {
+        rig.hear(&page(request, entries, 5));
+        assert_eq!(asked(&rig.said()), [], "{what}");
+    }
+    rig.pass(700);
+    let again = rig.said();
+    assert!(matches!(asked(&again)[..], [(_, ROOM, 1)]), "{again:?}");
+    // What brings it on is followed up at once.
+    rig.hear(&page(asked(&again)[0].0, &all[1..2], 5));
+    assert_eq!(rig.client.cursor(ROOM), 5, "what came too early was held");
+    rig.deliver(&entries(9)[8], 8, false);
+    let said = rig.said();
+    let [(request, ROOM, 5)] = asked(&said)[..] else { panic!("{said:?}") };
+    rig.hear(&page(request, &entries(9)[5..6], 9));
+    assert!(matches!(asked(&rig.said())[..], [(_, ROOM, 6)]), "at once");
+}
+
 /// AV-6-7: what a client asks for at a time is bounded; unanswered, it asks again.
 #[test]
 fn a_client_bounds_its_requests() {
