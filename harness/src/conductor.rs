@@ -38,6 +38,8 @@ pub enum Ended {
     Interrupted,
     /// The target could not be started, or ended on its own.
     TargetDied(String),
+    /// Target and clients went on talking and got nowhere, until the world gave them up (`explore` only).
+    Livelock(String),
     /// The set-up did not succeed in time.
     NoSetUp(String),
     /// The history could not be written.

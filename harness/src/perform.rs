@@ -25,7 +25,7 @@ use crate::panics;
 use crate::payload;
 use crate::session::{Brief, Earlier, Session, SessionError};
 use crate::subject::Subject;
-use crate::world::explore::explore;
+use crate::world::explore::{ExploreError, explore};
 use crate::world::sim::simulate;
 
 pub use crate::subject::reference_claims;
@@ -232,7 +232,7 @@ fn explored(plan: &Rc<Plan>, session: &Session, interrupt: Interrupt) -> Ended {
         })
     });
     match ended {
-        Ok(ended) => ended.unwrap_or_else(|error| Ended::TargetDied(error.to_string())),
+        Ok(ended) => ended.unwrap_or_else(ExploreError::into_ended),
         Err(panic) => Ended::TargetDied(format!("it panicked: {panic}")),
     }
 }

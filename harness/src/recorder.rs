@@ -53,6 +53,9 @@ pub struct Progress {
     pub delivered: u64,
     /// Rises with every event that shows that something moves.
     pub moved: u64,
+    /// Rises with every event of which the plan allows so many and no more: an operation begins or has its outcome, an
+    /// application gets a position or a message that it had not.
+    pub gained: u64,
     /// Per conversation, where the protocol has no positions: what was accepted.
     unplaced: BTreeMap<u32, FxHashSet<Message>>,
 }
@@ -135,13 +138,16 @@ impl Progress {
         let head = self.heads.entry(conversation).or_default();
         *head = seq.max(*head);
         let has = self.device(device).has.entry(conversation).or_default();
+        let is_new = seq > *has;
         *has = seq.max(*has);
+        self.gained += u64::from(is_new);
         self.moved += 1;
     }
 
     fn invoked(&mut self, device: u32, message: Message, (conversation, is_message): (u32, bool)) {
         self.device(device).outstanding += 1;
         self.outcomes[0] += 1;
+        self.gained += 1;
         self.pending.insert(message, (conversation, is_message));
     }
 
@@ -174,6 +180,7 @@ impl Progress {
         device.outstanding = device.outstanding.saturating_sub(1);
         self.outcomes[which] += 1;
         self.moved += 1;
+        self.gained += 1;
     }
 
     fn follow(&mut self, what: &What) {
@@ -222,8 +229,11 @@ impl Progress {
             What::Unknown { device, message, .. } => self.outcome(device.0, *message, 3, None),
             What::Delivered { device, conversation, message, seq, .. } => {
                 self.delivered += 1;
-                if seq.is_none() {
-                    self.device(device.0).unplaced.extend(*message);
+                if seq.is_none()
+                    && let Some(message) = *message
+                    && self.device(device.0).unplaced.insert(message)
+                {
+                    self.gained += 1;
                 }
                 self.reached(device.0, conversation.0, *seq);
             }

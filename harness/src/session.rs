@@ -273,7 +273,7 @@ fn end(ended: &Ended) -> End {
     match ended {
         Ended::Whole => End::Complete,
         Ended::Interrupted => End::Interrupted,
-        Ended::TargetDied(why) => End::TargetFailed { why: why.clone() },
+        Ended::TargetDied(why) | Ended::Livelock(why) => End::TargetFailed { why: why.clone() },
         Ended::NoSetUp(why) => {
             End::TargetFailed { why: format!("the set-up did not succeed in time: {why}") }
         }

@@ -46,7 +46,7 @@ pub struct Sweep {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Find {
-    /// Which guarantee is broken; `panic` and `target died` stand for themselves.
+    /// Which guarantee is broken; `panic`, `target died` and `livelock` stand for themselves.
     pub guarantee: String,
     /// How.
     pub anomaly: String,

@@ -12,7 +12,7 @@ use avouch_reports::verdict::Verdict;
 use avouch_scenarios::Scenario;
 use avouch_scenarios::shrink::{Shrunk, Size, Tried, resolved, shrink};
 
-use super::trial::{self, DIED, PANIC, Signature};
+use super::trial::{self, DIED, LIVELOCK, PANIC, Signature};
 use super::{Find, Stop, on_fresh_thread};
 use crate::check::GUARANTEES;
 use crate::interrupt::Interrupt;
@@ -114,7 +114,9 @@ pub fn settle(scenario: &Scenario, find: &Find, place: Place<'_>, budget: Budget
     fs::write(&path, file_text(&least, find, place, &path, &story))?;
     let repeat = repeat(&path, place.defects);
     let explored = record(&least, World::Explore, &path, place, &repeat);
-    let simulated = record(&least, World::Sim, &path, place, &repeat);
+    // On its runtime a livelock of half a minute takes hours.
+    let can_be_simulated = signature.guarantee != LIVELOCK;
+    let simulated = can_be_simulated.then(|| record(&least, World::Sim, &path, place, &repeat));
     if let Ok(run) = &explored {
         let mut text = Vec::new();
         Text::default().render(run, &mut text)?;
@@ -137,7 +139,7 @@ pub fn settle(scenario: &Scenario, find: &Find, place: Place<'_>, budget: Budget
         remarks,
         file: path.display().to_string(),
         repeat,
-        in_sim: simulated.ok().map(|run| run_shows(&run, signature)),
+        in_sim: simulated.and_then(Result::ok).map(|run| run_shows(&run, signature)),
     })
 }
 
@@ -183,7 +185,7 @@ fn record(
 }
 
 fn run_shows(run: &Run, signature: &Signature) -> bool {
-    if matches!(signature.guarantee.as_str(), PANIC | DIED) {
+    if matches!(signature.guarantee.as_str(), PANIC | DIED | LIVELOCK) {
         return matches!(run.end, End::TargetFailed { .. });
     }
     let broken = run.judgements.iter().filter(|it| it.verdict == Verdict::Violated);

@@ -18,11 +18,13 @@ use crate::world::explore::{ExploreOptions, Outcome, explore_run_watched};
 pub const PANIC: &str = "panic";
 /// Stands for a guarantee where the server ended on its own.
 pub const DIED: &str = "target died";
+/// Stands for a guarantee where server and clients are busy without end, and nothing comes of it.
+pub const LIVELOCK: &str = "livelock";
 
 /// A kind of break: two runs show the same when theirs are equal.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Signature {
-    /// Which guarantee, or [`PANIC`] or [`DIED`].
+    /// Which guarantee, or [`PANIC`], [`DIED`] or [`LIVELOCK`].
     pub guarantee: String,
     /// How: the anomaly, or the place of the panic.
     pub anomaly: String,
@@ -139,6 +141,13 @@ fn broken(outcome: &Outcome) -> Vec<Broken> {
             broken.push(found);
         }
     }
+    if let Ended::Livelock(why) = &outcome.ended {
+        broken.push(Broken {
+            signature: Signature { guarantee: LIVELOCK.to_owned(), anomaly: "busy".to_owned() },
+            expected: "whoever waits for something leaves time before asking again".to_owned(),
+            actual: why.clone(),
+        });
+    }
     broken
 }
 
@@ -156,7 +165,7 @@ fn panicked(words: &str) -> Broken {
 /// Reasons are kinds of reasons: a sweep counts them.
 fn doubt(plan: &Plan, outcome: &Outcome) -> Option<String> {
     match &outcome.ended {
-        Ended::Whole | Ended::TargetDied(_) => {}
+        Ended::Whole | Ended::TargetDied(_) | Ended::Livelock(_) => {}
         Ended::NoSetUp(_) => return Some("the set-up did not succeed in time".to_owned()),
         other => return Some(format!("the run ended as {other:?}")),
     }
@@ -176,6 +185,19 @@ pub fn thread_cpu_ns() -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::world::explore::explore_run;
+
+    /// What was seen until then is judged, too; what had not come yet is nobody's fault.
+    #[test]
+    fn a_livelock_is_a_find_of_its_own() {
+        let scenario = avouch_scenarios::schedule::schedule(1).scenario;
+        let plan = Rc::new(plan_of(&scenario, &[]).expect("it has a plan"));
+        let whole = explore_run(&plan, ExploreOptions::default());
+        let ended = Ended::Livelock("9 turns".to_owned());
+        let found = broken(&Outcome { ended, ..whole });
+        let kinds: Vec<&str> = found.iter().map(|broken| broken.signature.guarantee.as_str()).collect();
+        assert_eq!((kinds, found[0].actual.as_str()), (vec![LIVELOCK], "9 turns"));
+    }
 
     #[test]
     fn a_panic_is_named_by_its_place() {

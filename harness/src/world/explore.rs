@@ -18,6 +18,7 @@ mod alarms;
 mod executor;
 mod line;
 mod node;
+mod patience;
 mod run;
 mod scene;
 mod seat;
@@ -33,19 +34,19 @@ use avouch_scenarios::plan::Plan;
 
 use super::{LocalTask, NodeOrder, OrderError, Triggered, World};
 use crate::client::Clock;
+use crate::conductor::Ended;
 use crate::device::Device;
 use crate::handle::{Handle, Status};
 use crate::recorder::Recorder;
 use agenda::Turn;
 use executor::Executor;
+use patience::Patience;
 pub use run::{Counts, ExploreOptions, Observer, Outcome, explore_run, explore_run_watched};
 use scene::Scene;
 use seat::Seat;
 
 /// The run ends at the latest then, on its own clock. Nanoseconds.
 const SIMULATED_NS_MAX: u64 = 24 * 3_600 * 1_000_000_000;
-/// Turns at one instant: more of them and the clock will never move again.
-const TURNS_PER_INSTANT_MAX: u64 = 10_000_000;
 
 /// Why an explored run did not come to its end: bugs of the server or of this tool.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -56,12 +57,36 @@ pub enum ExploreError {
     /// Nobody has anything to do any more, and the conductor waits.
     #[error("everything stands still at {0} ns, and the run is not over")]
     StandsStill(u64),
-    /// The clock does not move any more.
-    #[error("the clock does not move on from {0} ns")]
-    Spins(u64),
+    /// Everybody is busy, and nothing comes of it.
+    #[error(
+        "{turns} turns of devices, links and server since {:.3} ms, now {:.3} ms, and nobody got an answer or an entry that they had not: \
+         somebody repeats themselves without end",
+        *.since_ns as f64 / 1e6,
+        *.now_ns as f64 / 1e6
+    )]
+    Livelock {
+        /// Turns since the last gain.
+        turns: u64,
+        /// When that was. Nanoseconds.
+        since_ns: u64,
+        /// When the run was ended. Nanoseconds.
+        now_ns: u64,
+    },
     /// It would go on for ever.
     #[error("the run was not over after {} simulated hours", SIMULATED_NS_MAX / 3_600_000_000_000)]
     TooLong,
+}
+
+impl ExploreError {
+    /// What that says of the run. A livelock is the target's or its clients': what is due later could still come, so nothing
+    /// is late yet, but whoever repeats themselves at once, without end, keeps everybody busy for nothing, and on real
+    /// machines for ever. The rest stands for a death: nobody can say whose fault it is.
+    pub fn into_ended(self) -> Ended {
+        match self {
+            Self::Livelock { .. } => Ended::Livelock(self.to_string()),
+            Self::Panicked(_) | Self::StandsStill(_) | Self::TooLong => Ended::TargetDied(self.to_string()),
+        }
+    }
 }
 
 /// The world, as the conductor sees it.
@@ -69,6 +94,8 @@ pub struct ExploreWorld {
     now_ns: Rc<Cell<u64>>,
     executor: Executor,
     scene: Rc<RefCell<Scene>>,
+    recorder: Recorder,
+    patience: RefCell<Patience>,
 }
 
 /// Builds the world of a plan, lets `conduct` play in it, and answers what that answers. Panics pass through.
@@ -82,6 +109,8 @@ where
         now_ns: Rc::default(),
         executor: Executor::default(),
         scene: Rc::new(RefCell::new(Scene::new(plan, recorder))),
+        recorder: recorder.clone(),
+        patience: RefCell::new(Patience::new(plan.devices.len())),
     });
     // Tasks hold the world that holds them: whatever happens, they have to go before this returns.
     let _ends = Ends(world.clone());
@@ -115,11 +144,12 @@ impl ExploreWorld {
         let turn = agenda.next();
         let now_ns = agenda.now_ns();
         self.now_ns.set(now_ns);
-        match turn {
-            None => Err(ExploreError::StandsStill(now_ns)),
-            Some(_) if now_ns > SIMULATED_NS_MAX => Err(ExploreError::TooLong),
-            Some(_) if agenda.turns_here() > TURNS_PER_INSTANT_MAX => Err(ExploreError::Spins(now_ns)),
-            Some(turn) => Ok(turn),
+        let spent = self.patience.borrow_mut().spent(now_ns, || self.recorder.progress().gained);
+        match (turn, spent) {
+            (None, _) => Err(ExploreError::StandsStill(now_ns)),
+            (Some(_), _) if now_ns > SIMULATED_NS_MAX => Err(ExploreError::TooLong),
+            (Some(_), Some((turns, since_ns))) => Err(ExploreError::Livelock { turns, since_ns, now_ns }),
+            (Some(turn), None) => Ok(turn),
         }
     }
 }

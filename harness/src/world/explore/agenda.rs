@@ -31,18 +31,11 @@ pub(super) struct Agenda {
     now: VecDeque<Turn>,
     /// By party: it is in `now`.
     is_next: Vec<bool>,
-    /// Turns since the clock last moved.
-    turns_here: u64,
 }
 
 impl Agenda {
     pub(super) fn now_ns(&self) -> u64 {
         self.now_ns
-    }
-
-    /// Turns that were served at this very instant: a run whose clock does not move any more has a bug in it.
-    pub(super) fn turns_here(&self) -> u64 {
-        self.turns_here
     }
 
     /// Asks for a turn. The past is now. A task is woken as often as it asked; everybody else has one next turn, at the
@@ -62,7 +55,6 @@ impl Agenda {
 
     /// Moves the clock to the next turn and gives it.
     pub(super) fn next(&mut self) -> Option<Turn> {
-        self.turns_here += 1;
         let task =
             self.tasks.peek().map_or((u64::MAX, u64::MAX), |Reverse((at_ns, asked, _))| (*at_ns, *asked));
         let alarm = self.alarms.first().unwrap_or((u64::MAX, u64::MAX));
@@ -82,7 +74,6 @@ impl Agenda {
         };
         if at_ns > self.now_ns && turn.is_some() {
             self.now_ns = at_ns;
-            self.turns_here = 0;
         }
         turn
     }

@@ -111,7 +111,7 @@ pub fn explore_run_watched(plan: &Rc<Plan>, options: ExploreOptions, mut observe
     };
     let (ended, counts, panic) = match played {
         Ok((Ok(ended), counts)) => (ended, counts, None),
-        Ok((Err(error), counts)) => (Ended::TargetDied(error.to_string()), counts, None),
+        Ok((Err(error), counts)) => (error.into_ended(), counts, None),
         Err(panic) => (Ended::TargetDied(panic.clone()), Counts::default(), Some(panic)),
     };
     tap.conclude(ended, counts, panic)

@@ -4,8 +4,10 @@ use avouch_reports::history::{Device, Phase, What};
 use avouch_scenarios::parse_scenario;
 use avouch_scenarios::plan::Plan;
 
-use super::{ExploreOptions, Outcome, explore_run};
+use super::{ExploreError, ExploreOptions, ExploreWorld, Outcome, explore, explore_run};
 use crate::conductor::Ended;
+use crate::recorder::Recorder;
+use crate::world::World;
 
 fn plan(faults: &str, seed: u64) -> Rc<Plan> {
     let text = format!(
@@ -64,6 +66,20 @@ fn the_same_plan_gives_the_same_outcome_however_often() {
     let elsewhere = std::thread::spawn(|| explored(EVERYTHING, 7)).join().expect("it does not panic");
     assert_eq!((first.hash, first.counts), (elsewhere.hash, elsewhere.counts));
     assert_ne!(first.hash, explored(EVERYTHING, 8).hash);
+}
+
+#[test]
+fn a_run_in_which_somebody_repeats_himself_at_once_is_ended() {
+    let busy = async |world: Rc<ExploreWorld>| {
+        loop {
+            world.sleep_ns(1_000).await;
+        }
+    };
+    let recorder = Recorder::new(Box::new(|_| Ok(())));
+    let ended: Result<(), _> = explore(&plan("", 1), &recorder, busy);
+    let error = ended.expect_err("nobody else ends it");
+    assert!(matches!(error, ExploreError::Livelock { since_ns: 0, now_ns, .. } if now_ns < 1_000_000_000));
+    assert!(matches!(error.into_ended(), Ended::Livelock(_)));
 }
 
 #[test]
