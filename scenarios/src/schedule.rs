@@ -14,9 +14,11 @@
 mod budget;
 mod crowd;
 mod dice;
+mod entries;
 mod mischief;
 mod moments;
 mod placing;
+mod returning;
 mod swarm;
 mod swizzle;
 #[cfg(test)]

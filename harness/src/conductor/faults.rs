@@ -234,11 +234,15 @@ async fn client<W: World>(stage: &Stage<W>, fault: &PlannedFault, client: &Clien
             for device in devices {
                 stage.order_do(*device, Do::Disconnect);
             }
-            last(stage, fault.for_ns).await;
+            // Who was in the middle of a login has a session for an instant, and leaves, too.
+            let leaving_ns = fault.for_ns.map_or(LEAVING_NS, |ns| ns.min(LEAVING_NS));
+            last(stage, Some(leaving_ns)).await;
+            let logged_in = there(stage, devices).1 - sessions;
+            last(stage, fault.for_ns.map(|ns| ns - leaving_ns)).await;
             for device in devices {
                 stage.order_do(*device, Do::Connect);
             }
-            evidence(connected, "devices were connected and left")
+            evidence(connected + logged_in, "devices were connected and left")
         }
         ClientVerb::Takeover => {
             let before = stage.takeovers(devices);
@@ -278,6 +282,8 @@ async fn client<W: World>(stage: &Stage<W>, fault: &PlannedFault, client: &Clien
     ended(stage, fault, evidence);
 }
 
+/// Within this time a device that is told to leave has left. Nanoseconds.
+const LEAVING_NS: u64 = 1_000_000;
 /// How long a takeover is watched for the server's reaction. Nanoseconds.
 const TAKEOVER_NS: u64 = 2_000_000_000;
 /// How long a storm is watched for new sessions. Nanoseconds.

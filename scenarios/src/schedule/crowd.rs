@@ -18,6 +18,8 @@ use crate::units::{ConversationName, Parties, Party, Sizes, Time, UserName};
 const MESSAGES: [u64; 8] = [3, 5, 8, 12, 20, 30, 50, 100];
 /// Sizes at which buffers, lengths and frames end.
 const ODD_SIZES: [u32; 10] = [32, 63, 64, 127, 128, 255, 256, 1_023, 1_024, 4_096];
+/// How many messages out of a hundred have such a size, where any has: one of these for each schedule.
+const ODD_PERCENT: [u32; 3] = [20, 50, 100];
 /// What is sent nearly at the moment of something else is sent this much before or after it at most.
 const NEAR_MS: u64 = 8;
 
@@ -207,6 +209,7 @@ fn sends(
     steps: &mut Vec<Step>,
 ) {
     let end = Time(crowd.duration.0 * 9 / 10);
+    let odd_percent = dice.of("explore-odd-percent", &[]).pick(&ODD_PERCENT);
     let mut left = dice.of("explore-messages", &[]).pick(&MESSAGES);
     let mut index = 0;
     while left > 0 {
@@ -226,7 +229,7 @@ fn sends(
         let members = &conversations[conversation as usize].members;
         let user = dice.of("explore-send-who", &key).pick(members);
         let device = dice.of("explore-send-device", &key).below(u64::from(crowd.devices)) as u32;
-        let odd = swarm.has(Feature::OddSizes) && dice.of("explore-send-odd", &key).percent(40);
+        let odd = swarm.has(Feature::OddSizes) && dice.of("explore-send-odd", &key).percent(odd_percent);
         let bytes = dice.of("explore-send-bytes", &key).pick(&ODD_SIZES);
         let send = StepSend {
             conversation: ConversationName(conversation),

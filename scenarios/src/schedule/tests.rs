@@ -70,7 +70,7 @@ fn a_workload_that_somebody_wrote_stays_and_its_faults_are_drawn_anew() {
 }
 
 /// The mask is drawn by itself: what is off takes its own faults away and leaves the others where they were, but for the few
-/// that had got out of their way, or had needed one of them to happen first.
+/// that had got out of their way, have room only now, or had needed one of them to happen first.
 #[test]
 fn a_kind_that_is_switched_off_moves_no_other_fault() {
     use super::dice::Dice;
@@ -97,7 +97,7 @@ fn a_kind_that_is_switched_off_moves_no_other_fault() {
         }
     }
     assert!(all_of_them > 500, "{all_of_them}");
-    assert!(moved.len() * 20 < all_of_them, "{} of {all_of_them}: {moved:#?}", moved.len());
+    assert!(moved.len() * 10 < all_of_them, "{} of {all_of_them}: {moved:#?}", moved.len());
 }
 
 /// One entry per page over a satellite takes a round trip each: no server is late for that.

@@ -20,7 +20,7 @@ fn checked(same: impl Fn(&Scenario) -> bool) -> impl FnMut(&Scenario) -> Tried {
 #[test]
 fn a_needed_fault_and_a_needed_message_are_what_is_left() {
     let mut tried = 0;
-    for run in 0..60 {
+    for run in 0..150 {
         let drawn = schedule(seed_of(5, run)).scenario;
         let needs = |it: &Scenario| it.fault.iter().any(|entry| entry.cut.is_some()) && !it.step.is_empty();
         if !needs(&drawn) {
