@@ -285,6 +285,10 @@ def main():
         browser = Browser(program, profile)
         try:
             for path in map(pathlib.Path, paths):
+                if not path.is_file():
+                    print(f"   {path}: there is no such page")
+                    failed += 1
+                    continue
                 page = Page(browser, path)
                 try:
                     check(page, shots)

@@ -93,7 +93,7 @@ fn runs(entries: &[IndexEntry<'_>], markup: &mut Markup) {
     markup.raw(" <select name=\"outcome\"><option value=\"\"").say_attribute("label", words::EVERY_OUTCOME);
     markup.raw("></option><option value=\"not-good\"").say_attribute("label", words::NOT_PASSED);
     markup.raw("></option></select></label></form><div class=\"scroll\" tabindex=\"0\"><table class=\"runs\"><thead><tr>");
-    for title in [words::OUTCOME, words::SCENARIO, words::ENVIRONMENT, words::WHY] {
+    for title in [words::OUTCOME, words::SCENARIO, words::ENVIRONMENT, words::OBSERVED] {
         markup.raw("<th scope=\"col\">").say(title, &[]).raw("</th>");
     }
     markup.raw("</tr></thead><tbody>");

@@ -25,12 +25,19 @@ pub(super) fn stage_words(stage: Stage) -> Words {
 }
 
 /// Writes the section.
-pub(super) fn section(run: &Run, over_time: Option<&OverTime>, markup: &mut Markup) {
+pub(super) fn section(run: &Run, over_time: Option<&OverTime>, has_rates: bool, markup: &mut Markup) {
     markup.raw("<section id=\"latency\" aria-labelledby=\"h-latency\"><h2 id=\"h-latency\">");
     markup.say(words::LATENCY, &[]).raw("</h2>");
     let over_time = over_time.filter(|over_time| !over_time.columns.is_empty());
     match over_time {
-        Some(over_time) => charts(&Scene { run, over_time }, markup),
+        Some(over_time) => {
+            let scene = Scene { run, over_time };
+            charts(&scene, markup);
+            // A load test has its rates elsewhere, in more detail.
+            if !has_rates {
+                throughput_figure(&scene, markup);
+            }
+        }
         None if run.latency.rows.is_empty() => {
             markup.raw("<p class=\"note\">").say(words::NO_SAMPLES, &[]).raw("</p>");
         }
@@ -55,6 +62,9 @@ fn charts(scene: &Scene<'_>, markup: &mut Markup) {
         markup.raw("</div>");
     }
     markup.raw("</div>");
+}
+
+fn throughput_figure(scene: &Scene<'_>, markup: &mut Markup) {
     figure(words::THROUGHPUT, markup, |markup| {
         legend(&[(words::ACCEPTED_PER_S, "accepted"), (words::DELIVERED_PER_S, "delivered")], markup);
         throughput(scene, markup);

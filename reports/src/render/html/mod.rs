@@ -116,7 +116,7 @@ fn write_page_of(
         verdict::guarantees(run, &mut body);
         findings(run, &mut body);
     }
-    latency::section(run, over_time, &mut body);
+    latency::section(run, over_time, load.is_some(), &mut body);
     if let Some(load) = load {
         load::overall(load, &mut body);
         load::recovery(load, &mut body);

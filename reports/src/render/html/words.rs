@@ -266,8 +266,8 @@ words! {
     KNEE_AXIS: "offered rate; ✖ = an objective or a promise broke there", "计划速率；✖ 表示该处有目标值或保证被打破";
     P999: "p99.9", "p99.9（千分位）";
     LOST: "Lost", "丢失";
-    NOT_KEPT: "the generator did not keep its schedule", "生成器未能保持计划";
-    KEPT_SCHEDULE: "the generator kept its schedule", "生成器保持了计划";
+    NOT_KEPT: "schedule not kept", "未保持计划";
+    KEPT_SCHEDULE: "schedule kept", "保持了计划";
     RECOVERY: "What each fault did", "各故障的影响";
     ACCEPTED_P50: "Accepted p50", "接受 p50";
     ACCEPTED_P99: "Accepted p99", "接受 p99";

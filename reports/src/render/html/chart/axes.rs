@@ -16,7 +16,7 @@ const BOTTOM: f64 = 38.0;
 /// Most ticks of a linear axis.
 const TICKS_MAX: f64 = 8.0;
 /// Levels of labels of a logarithmic axis with few decades: 1, 2, 5.
-const FEW_DECADES: i32 = 2;
+const FEW_DECADES: f64 = 2.3;
 
 /// Where a chart's values are drawn.
 #[derive(Clone, Copy, Debug)]
@@ -122,7 +122,9 @@ impl Linear {
 impl Log {
     /// A scale that holds these values, in whole decades where there are several.
     pub(in super::super) fn around(smallest: u64, greatest: u64, at: (f64, f64)) -> Self {
-        let from = (smallest.max(1) as f64).log10().floor();
+        // A twentieth of a decade below, for the same reason; never below the shortest time that is told apart.
+        let from = ((smallest.max(1) as f64).log10() * 10.0).floor() / 10.0 - 0.05;
+        let from = from.max(0.0);
         let to = (greatest.max(1) as f64).log10();
         // A tenth of a decade above, so that the maximum is not drawn on the edge.
         let to = (to * 10.0).ceil() / 10.0 + 0.1;
@@ -138,7 +140,7 @@ impl Log {
     /// Values for lines, and whether they are labelled.
     fn ticks(self) -> Vec<(f64, bool)> {
         let (first, last) = (self.from.floor() as i32, self.to.ceil() as i32);
-        let is_short = last - first <= FEW_DECADES;
+        let is_short = self.to - self.from <= FEW_DECADES;
         let mut ticks = Vec::new();
         for exponent in first..=last {
             for digit in [1.0, 2.0, 5.0] {
