@@ -164,6 +164,7 @@ fn plan(messages: u64, members: u32) -> Plan {
             drain_ns_max: 10_000_000_000,
             give_up_ns: None,
             reconnects_max: 0,
+            lost_after_ns: None,
         },
         expect: Expect::default(),
         defects: Vec::new(),

@@ -135,7 +135,9 @@ async fn set_up<W: World + 'static>(stage: &Rc<Stage<W>>) -> Result<(), Ended> {
             return Err(Ended::Interrupted);
         }
         if stage.now_ns() >= limit_ns {
-            return Err(Ended::NoSetUp(missing));
+            let note = stage.recorder.progress().note.clone();
+            let heard = note.map(|note| format!("; the last that was heard: {note}"));
+            return Err(Ended::NoSetUp(missing + &heard.unwrap_or_default()));
         }
         if let Some(why) = stage.world.casualty() {
             return Err(Ended::TargetDied(why));

@@ -41,6 +41,8 @@ pub struct Progress {
     /// What the target promises beyond deliveries to members.
     owing: Owing,
     receipts: Receipts,
+    /// What was told last about the target that is worth a line.
+    pub note: Option<String>,
     /// Rises with every event.
     pub events: u64,
     /// Whose device it is.
@@ -247,6 +249,7 @@ impl Progress {
                 }
                 self.reached(device.0, conversation.0, *seq);
             }
+            What::Note { text } => self.note = Some(text.clone()),
             What::FaultFired { id, .. } => *self.fired.entry(*id).or_default() += 1,
             What::Receipt { .. } | What::ReadConfirmed { .. } | What::Page { .. } => self.moved += 1,
             _ => {}

@@ -72,6 +72,7 @@ impl Scenario {
                 drain_ns_max: self.phases.drain.0,
                 give_up_ns: self.phases.give_up.map(|time| time.0),
                 reconnects_max: 0,
+                lost_after_ns: None,
             },
             expect: self.expect_plan(),
             defects: Vec::new(),

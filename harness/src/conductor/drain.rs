@@ -74,7 +74,9 @@ async fn settled<W: World>(stage: &Stage<W>, limit_ns: u64) -> Option<String> {
             moved = moves;
             still_since_ns = now_ns;
         }
-        let missing = missing(stage).or_else(|| {
+        let lost_after_ns = stage.plan.phases.lost_after_ns;
+        let may_be_late = lost_after_ns.is_none_or(|after_ns| now_ns - still_since_ns < after_ns);
+        let missing = missing(stage, may_be_late).or_else(|| {
             // Looking at every pair of devices is worth it only when something happened.
             if receipts.0 != events {
                 receipts = (events, missing_receipt(stage));
@@ -106,8 +108,9 @@ async fn everybody_connects_again<W: World>(stage: &Stage<W>) {
     }
 }
 
-/// What is still owed, in words; `None` = nothing that anybody knows of.
-fn missing<W: World>(stage: &Stage<W>) -> Option<String> {
+/// What is still owed, in words; `None` = nothing that anybody knows of. Positions that cannot be late any more are lost, which is for the
+/// checkers to say.
+fn missing<W: World>(stage: &Stage<W>, may_be_late: bool) -> Option<String> {
     let progress = stage.recorder.progress();
     for (number, device) in progress.devices.iter().filter(|(number, _)| stage.is_healed(**number)) {
         let name = &stage.plan.devices[*number as usize].name;
@@ -118,7 +121,7 @@ fn missing<W: World>(stage: &Stage<W>) -> Option<String> {
             return Some(format!("{name} waits for {} answers", device.outstanding));
         }
         let user = progress.users.get(number).copied().unwrap_or_default();
-        for conversation in progress.members.keys() {
+        for conversation in progress.members.keys().filter(|_| may_be_late) {
             let owed = device.last_from_others(*conversation, progress.owed_to(user, *conversation));
             let has = device.position(*conversation);
             if has < owed {

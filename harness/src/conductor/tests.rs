@@ -164,6 +164,19 @@ fn a_set_up_that_nobody_answers_ends_the_run_and_says_whom_it_waits_for() {
 }
 
 #[test]
+fn positions_that_never_come_are_waited_for_to_the_limit_or_until_they_cannot_be_late() {
+    for (lost_after_ns, converged) in
+        [(None, false), (Some(12 * SECOND_NS), false), (Some(5 * SECOND_NS), true)]
+    {
+        let mut scene = Scene::new(Vec::new());
+        scene.forget(lost_after_ns);
+        let (ended, log) = scene.play();
+        assert_eq!(ended, Ended::Whole);
+        place(&log, &format!("drained {converged}"));
+    }
+}
+
+#[test]
 fn a_target_that_does_not_start_or_dies_ends_the_run() {
     let mut scene = Scene::new(Vec::new());
     scene.refuse("Start", Refusal::Failed);

@@ -17,6 +17,11 @@ pub struct Phases {
     /// sends again only then. No scenario says so, the protocol does.
     #[serde(skip_serializing_if = "is_zero")]
     pub reconnects_max: u32,
+    /// In the drain, positions that a device lacks are lost and not late when nothing has moved for this long, all devices are connected,
+    /// and none waits for anything: for protocols in which what is late comes by itself, and positions can be gone with a server's
+    /// data. `None` = they are waited for to the limit. No scenario says so, the protocol does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lost_after_ns: Option<u64>,
 }
 
 #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]

@@ -152,7 +152,7 @@ impl Deliveries {
         let place = (conversation, seq);
         let (device, message) = (self.device, payload::read(self.salt, &payload));
         self.heard_ns = now_ns;
-        self.patient_until_ns = self.patience_ns(now_ns);
+        self.patient_until_ns = now_ns + self.manner.patience_ns();
         let redelivered = self.is_redelivery(place, count);
         let lane = self.lanes.entry(conversation).or_default();
         lane.requests = lane.requests.saturating_sub(1);
@@ -242,7 +242,7 @@ impl Deliveries {
 
     /// There is a session: whatever was taken and not confirmed is acknowledged again. `is_new`: its consumers know of nothing.
     pub(super) fn established(&mut self, now_ns: u64, inbox: &str, is_new: bool) -> Told {
-        self.patient_until_ns = self.patience_ns(now_ns);
+        self.patient_until_ns = now_ns + self.manner.patience_ns();
         self.refused_until_ns = 0;
         if is_new {
             self.open.clear();
@@ -280,12 +280,6 @@ impl Deliveries {
     fn lapse_ns(&self) -> Option<u64> {
         let is_asked = self.lanes.values().any(|lane| lane.requests > 0);
         is_asked.then_some(self.heard_ns + ASKED_NS + LAPSED_NS)
-    }
-
-    /// What is not acknowledged comes again after the server's wait. It may go to a connection that is over, as long as the requests
-    /// of that one last, and then it comes after another wait.
-    fn patience_ns(&self, now_ns: u64) -> u64 {
-        now_ns + ASKED_NS + 2 * self.manner.ack_wait_ns + LAPSED_NS
     }
 
     /// More is open than any consumer may have.

@@ -16,6 +16,8 @@ use crate::conductor::Installer;
 use crate::link::Way;
 use crate::world::proxy::{Framing, NATS_FRAMING};
 
+/// A drain may take this long, if it has to: with one message at a time, each synced before the next, a backlog is not quick. Nanoseconds.
+const DRAIN_NS_MIN: u64 = 90_000_000_000;
 const NO_TAKEOVER: &str = "NATS knows no takeover: two connections of one client live side by side";
 
 /// NATS' entry in the registry.
@@ -115,7 +117,11 @@ impl Dialect for Spoken {
         }
     }
 
-    fn prepare(&self, _plan: &mut Plan) {}
+    fn prepare(&self, plan: &mut Plan) {
+        let Some(jetstream) = &self.0.jetstream else { return };
+        plan.phases.lost_after_ns = Some(jetstream.patience_ns());
+        plan.phases.drain_ns_max = plan.phases.drain_ns_max.max(DRAIN_NS_MIN);
+    }
 
     fn lacks(&self, fault: &Fault) -> Option<&'static str> {
         match fault {

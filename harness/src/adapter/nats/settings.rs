@@ -1,5 +1,6 @@
 //! How NATS is spoken in one mode of a target, from the options of its file.
 
+use super::jetstream::ASKED_NS;
 use crate::adapter::options::Reader;
 use crate::adapter::protocol::ProtocolOptions;
 
@@ -68,6 +69,14 @@ impl Storage {
             Self::File => "file",
             Self::Memory => "memory",
         }
+    }
+}
+
+impl JetStream {
+    /// What is not acknowledged comes again after the server's wait. It may go to a connection that is over, as long as the requests
+    /// of that one last, and then it comes after another wait. What did not come within this is not late. Nanoseconds.
+    pub fn patience_ns(&self) -> u64 {
+        ASKED_NS + 2 * self.ack_wait_ns + 1_000_000_000
     }
 }
 

@@ -42,6 +42,8 @@ pub(super) struct Scene {
     die_after_ns: Option<u64>,
     full_at: Option<&'static str>,
     is_mute: bool,
+    is_forgetful: bool,
+    lost_after_ns: Option<u64>,
 }
 
 impl Scene {
@@ -54,6 +56,8 @@ impl Scene {
             die_after_ns: None,
             full_at: None,
             is_mute: false,
+            is_forgetful: false,
+            lost_after_ns: None,
         }
     }
 
@@ -83,6 +87,11 @@ impl Scene {
     /// No device ever gets a session.
     pub(super) fn mute(&mut self) {
         self.is_mute = true;
+    }
+
+    /// What was accepted is never delivered, and counts as lost after a while, if at all.
+    pub(super) fn forget(&mut self, lost_after_ns: Option<u64>) {
+        (self.is_forgetful, self.lost_after_ns) = (true, lost_after_ns);
     }
 
     /// How it ended, and everything that was recorded and ordered, in order.
@@ -115,13 +124,15 @@ impl Scene {
             trigger: Cell::new(self.trigger),
             die_after_ns: self.die_after_ns,
         });
-        let is_mute = self.is_mute;
+        let (is_mute, is_forgetful) = (self.is_mute, self.is_forgetful);
+        let mut plan = plan(self.faults);
+        plan.phases.lost_after_ns = self.lost_after_ns;
         let installer: Installer = Rc::new(move |device| {
             Box::new(move |_| -> Box<dyn Adapter> {
-                Box::new(Wishful { device, is_mute, ..Wishful::default() })
+                Box::new(Wishful { device, is_mute, is_forgetful, ..Wishful::default() })
             })
         });
-        let ended = conduct(Rc::new(plan(self.faults)), world, installer, recorder, Some(interrupt)).await;
+        let ended = conduct(Rc::new(plan), world, installer, recorder, Some(interrupt)).await;
         let log = log.borrow().clone();
         (ended, log)
     }
@@ -159,6 +170,7 @@ fn plan(faults: Vec<PlannedFault>) -> Plan {
             drain_ns_max: 10 * SECOND_NS,
             give_up_ns: None,
             reconnects_max: 0,
+            lost_after_ns: None,
         },
         expect: Expect::default(),
         defects: Vec::new(),
@@ -269,6 +281,7 @@ impl Connector for Nowhere {
 struct Wishful {
     device: u32,
     is_mute: bool,
+    is_forgetful: bool,
     seq: u64,
     effects: VecDeque<What>,
 }
@@ -289,6 +302,9 @@ impl Adapter for Wishful {
             Wish::Connect => self.effects.push_back(What::Session { device, session: SessionKind::New }),
             Wish::Send(Outgoing { conversation, message, .. }) => {
                 self.accept(message);
+                if self.is_forgetful {
+                    return;
+                }
                 self.effects.push_back(What::Delivered {
                     device,
                     conversation: Conversation(conversation),
