@@ -177,6 +177,15 @@ impl Nats {
         self.ping_ns = now_ns + u64::from(self.settings.keep_alive_s) * 1_000_000_000;
     }
 
+    /// Asks whether the server is there, and has read everything before.
+    fn ping(&mut self, now_ns: u64) {
+        self.send(codec::encode(&Operation::Ping));
+        if !self.is_pinged {
+            self.is_pinged = true;
+            self.due_ns = Some(now_ns + ANSWER_NS_MAX);
+        }
+    }
+
     /// Tells something about the server that is worth one line in a history, once.
     fn note(&mut self, text: String) {
         if self.told.len() < NOTES_MAX && self.told.insert(text.clone()) {
@@ -302,11 +311,7 @@ impl Nats {
         }
         if self.ping_ns <= now_ns {
             self.heard(now_ns);
-            self.send(codec::encode(&Operation::Ping));
-            if !self.is_pinged {
-                self.is_pinged = true;
-                self.due_ns = Some(now_ns + ANSWER_NS_MAX);
-            }
+            self.ping(now_ns);
         }
         if let Some(deliveries) = &mut self.deliveries {
             deliveries.timeout(now_ns);
@@ -375,6 +380,7 @@ impl Adapter for Nats {
 
     fn is_idle(&self) -> bool {
         self.stage == Stage::Up
+            && !self.is_pinged
             && self.effects.is_empty()
             && self.changes.is_empty()
             && self.publishing.is_idle()

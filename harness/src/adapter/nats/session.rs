@@ -229,6 +229,10 @@ impl Nats {
         self.saw_all(what);
         self.send_all(frames);
         self.go_on(now_ns);
+        if self.deliveries.is_some() {
+            // Only then has the server read what it was asked for.
+            self.ping(now_ns);
+        }
     }
 
     /// The connection is over, or useless.

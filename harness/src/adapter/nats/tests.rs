@@ -179,7 +179,10 @@ impl Rig {
         rig.told("r.1", NOT_FOUND);
         rig.told("r.2", FINE);
         let first = format!("{NEXT} → _INBOX.d0.1.m.0");
-        assert_eq!(rig.told("r.3", FINE), ["session New".to_owned(), first]);
+        assert_eq!(rig.told("r.3", FINE), ["session New".to_owned(), first, "PING".to_owned()]);
+        assert!(!rig.adapter.is_idle(), "who knows what the server has read");
+        rig.hears("PONG\r\n");
+        assert!(rig.adapter.is_idle());
         rig
     }
 
@@ -190,7 +193,9 @@ impl Rig {
         let asked = self.greet();
         assert!(asked[0].starts_with("PUB $JS.API.CONSUMER.INFO."), "{asked:?}");
         let request = self.adapter.requests;
-        self.told(&format!("r.{request}"), FINE)
+        let told = self.told(&format!("r.{request}"), FINE);
+        self.hears("PONG\r\n");
+        told
     }
 }
 
@@ -291,6 +296,7 @@ fn a_message_is_accepted_at_its_position_and_repeated_with_the_same_id() {
     rig.send(4);
     rig.wish(Wish::GiveUp(Message(4)));
     assert_eq!(rig.told("p.4", "{\"stream\":\"s\", \"seq\":4}"), [""; 0]);
+    rig.hears("PONG\r\n");
     assert!(rig.adapter.is_idle());
 }
 
@@ -311,6 +317,7 @@ fn a_message_is_acknowledged_when_the_application_took_it_and_then_the_next_is_a
     rig.greet();
     let request = rig.adapter.requests;
     rig.told(&format!("r.{request}"), FINE);
+    rig.hears("PONG\r\n");
     assert!(!rig.adapter.is_idle(), "it waits for the copy");
     assert_eq!(rig.deliver(2, 2), ["delivered m2 at 2 again"]);
     assert_eq!(rig.take()[1], "acknowledged m2");
