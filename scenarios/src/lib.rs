@@ -12,6 +12,7 @@ pub mod fault;
 pub mod gates;
 pub mod guarantees;
 pub mod keyed;
+pub mod load;
 mod names;
 mod parse;
 mod places;

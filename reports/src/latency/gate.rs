@@ -61,25 +61,8 @@ impl LatencyRecorder {
         let never = self.summary().row(series).map_or(0, |row| row.never);
         let histogram = self.total(series);
         let samples = histogram.len() + never;
-        let needed = samples_needed(gate.percentile_milli);
         let measured_us = percentile_us(histogram, never, gate.percentile_milli);
-        let name = percentile_name(gate.percentile_milli);
-        let limit = super::show_us(gate.at_most_us);
-        let (verdict, observed) = match measured_us {
-            _ if samples < needed => (
-                Verdict::Inconclusive,
-                format!("{samples} samples outside fault windows; {name} needs {needed}"),
-            ),
-            Some(value) => {
-                let held = value <= gate.at_most_us;
-                let verdict = if held { Verdict::Pass } else { Verdict::Violated };
-                (verdict, format!("{name} {} (limit {limit}) of {samples} samples", super::show_us(value)))
-            }
-            None => (
-                Verdict::Violated,
-                format!("{name} never (limit {limit}): {never} of {samples} never arrived"),
-            ),
-        };
+        let (verdict, observed) = words(gate, measured_us, (samples, never), " outside fault windows");
         GateResult {
             stage: gate.stage,
             percentile_milli: gate.percentile_milli,
@@ -88,6 +71,31 @@ impl LatencyRecorder {
             samples,
             verdict,
             observed,
+        }
+    }
+}
+
+/// A verdict, and why: of so many samples, of which some never arrived, and which are those `of_what`.
+pub(super) fn words(
+    gate: LatencyGate,
+    measured_us: Option<u64>,
+    (samples, never): (u64, u64),
+    of_what: &str,
+) -> (Verdict, String) {
+    let needed = samples_needed(gate.percentile_milli);
+    let name = percentile_name(gate.percentile_milli);
+    let limit = super::show_us(gate.at_most_us);
+    match measured_us {
+        _ if samples < needed => {
+            (Verdict::Inconclusive, format!("{samples} samples{of_what}; {name} needs {needed}"))
+        }
+        Some(value) => {
+            let held = value <= gate.at_most_us;
+            let verdict = if held { Verdict::Pass } else { Verdict::Violated };
+            (verdict, format!("{name} {} (limit {limit}) of {samples} samples", super::show_us(value)))
+        }
+        None => {
+            (Verdict::Violated, format!("{name} never (limit {limit}): {never} of {samples} never arrived"))
         }
     }
 }

@@ -10,8 +10,9 @@ use std::io;
 use hdrhistogram::Histogram;
 use hdrhistogram::serialization::{Serializer as _, V2DeflateSerializer};
 
-use super::Series;
+use super::figures::{INTERVALS_MAX, IntervalFigures};
 use super::recorder::histogram;
+use super::{From, Series, Stage};
 
 /// Length of an interval.
 pub const INTERVAL_NS: u64 = 1_000_000_000;
@@ -24,6 +25,8 @@ pub(super) struct IntervalLog {
     text: String,
     left_out: u64,
     open: Vec<Histogram<u64>>,
+    /// In short, what was closed.
+    closed: Vec<IntervalFigures>,
     /// Number of the open interval.
     number: u64,
     any: bool,
@@ -32,7 +35,7 @@ pub(super) struct IntervalLog {
 impl Default for IntervalLog {
     fn default() -> Self {
         let open = (0..Series::COUNT).map(|_| histogram()).collect();
-        Self { text: String::new(), left_out: 0, open, number: 0, any: false }
+        Self { text: String::new(), left_out: 0, open, closed: Vec::new(), number: 0, any: false }
     }
 }
 
@@ -65,9 +68,22 @@ impl IntervalLog {
         out.write_all(self.text.as_bytes())
     }
 
-    fn close(&mut self) {
+    /// Every interval that is over and in which something ended, in short.
+    pub(super) fn closed(&self) -> &[IntervalFigures] {
+        &self.closed
+    }
+
+    /// Closes the open interval, whether its time is over or not: for the end of a run.
+    pub(super) fn close(&mut self) {
         if !std::mem::take(&mut self.any) {
             return;
+        }
+        if self.closed.len() < INTERVALS_MAX {
+            let from_intended = |stage| {
+                let all = Series::all().filter(move |it| it.stage == stage && it.from == From::Intended);
+                all.map(|series| &self.open[series.index()])
+            };
+            self.closed.push(IntervalFigures::new(self.number, Stage::ALL.map(|stage| from_intended(stage))));
         }
         let mut compressed = Vec::new();
         for series in Series::all() {

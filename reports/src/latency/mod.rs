@@ -5,20 +5,24 @@
 //! arrives counts as an infinite latency: leaving it out would make a lossy server look fast. What happens while
 //! a fault is active is kept apart from what happens outside.
 
+mod figures;
 mod gate;
 mod hgrm;
 mod hlog;
 mod intervals;
 mod over_time;
 mod recorder;
+mod segments;
 mod sparse;
 mod summary;
 #[cfg(test)]
 mod tests;
+mod whole;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use figures::{Figures, INTERVALS_MAX, IntervalFigures};
 pub(crate) use gate::percentile_name;
 pub use gate::{GateResult, LatencyGate};
 pub use hgrm::write_hgrm;
@@ -27,8 +31,10 @@ pub use hlog::{HLOG_BYTES_MAX, INTERVAL_NS};
 pub use intervals::{Interval, IntervalError, IntervalReader};
 pub use over_time::{COLUMNS_MAX, Column, OverTime};
 pub use recorder::{LatencyRecorder, MESSAGES_TRACKED_MAX, RECEIPT_CURSORS_MAX, RecorderOptions};
+pub use segments::{FaultFigures, SEGMENTS_MAX, SegmentFigures};
 pub use sparse::Sparse;
 pub use summary::{LatencyRow, LatencySummary, PERCENTILES_MILLI, samples_needed};
+pub use whole::{Whole, name_of_percentile};
 
 /// Shortest latency that is told apart, in microseconds.
 pub const LATENCY_US_MIN: u64 = 1;

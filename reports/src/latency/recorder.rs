@@ -5,16 +5,20 @@
 //! longer waited for once [`RECEIPTLESS_AFTER`] messages went without any: the target has none). Who is away keeps
 //! entries alive; over [`MESSAGES_TRACKED_MAX`] the oldest is given up and counted as `forgotten`.
 
+mod surroundings;
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use hdrhistogram::Histogram;
 use rustc_hash::FxHashMap;
 
 use super::hlog::IntervalLog;
+use super::segments::Segments;
 use super::{
-    From, LATENCY_US_MAX, LATENCY_US_MIN, LatencySummary, SIGNIFICANT_DIGITS, Series, Stage, Window,
+    FaultFigures, From, IntervalFigures, LATENCY_US_MAX, LATENCY_US_MIN, LatencySummary, SIGNIFICANT_DIGITS,
+    Series, Stage, Window,
 };
-use crate::history::{Conversation, Device, Event, Message, Phase, ReceiptKind, User, What};
+use crate::history::{Conversation, Device, Event, Message, ReceiptKind, User, What};
 
 /// Most messages that are waited for at a time.
 pub const MESSAGES_TRACKED_MAX: usize = 500_000;
@@ -74,6 +78,7 @@ pub struct LatencyRecorder {
     options: RecorderOptions,
     pub(super) totals: Vec<Histogram<u64>>,
     log: IntervalLog,
+    segments: Segments,
     waiting: FxHashMap<Message, Waiting>,
     /// The same messages, oldest first; may hold some that are gone already.
     order: VecDeque<Message>,
@@ -109,6 +114,7 @@ impl LatencyRecorder {
             options,
             totals: (0..Series::COUNT).map(|_| histogram()).collect(),
             log: IntervalLog::default(),
+            segments: Segments::default(),
             waiting: FxHashMap::default(),
             order: VecDeque::new(),
             own: FxHashMap::default(),
@@ -158,6 +164,11 @@ impl LatencyRecorder {
 
     /// What was recorded. Messages that are still waited for count as infinite; so this is for the end of a run.
     pub fn summary(&self) -> LatencySummary {
+        LatencySummary::new(&self.totals, &self.never(), self.forgotten)
+    }
+
+    /// What is owed and has not arrived, per series.
+    pub(super) fn never(&self) -> Vec<u64> {
         let mut never = vec![0; Series::COUNT];
         for waiting in self.order.iter().filter_map(|message| self.waiting.get(message)) {
             let missing = [
@@ -177,7 +188,22 @@ impl LatencyRecorder {
                 }
             }
         }
-        LatencySummary::new(&self.totals, &never, self.forgotten)
+        never
+    }
+
+    /// Intervals that are over, in short.
+    pub fn intervals(&self) -> &[IntervalFigures] {
+        self.log.closed()
+    }
+
+    /// Closes the open interval before its time: for the end of a run.
+    pub fn close_interval(&mut self) {
+        self.log.close();
+    }
+
+    /// What each fault did to latency, in the order of their beginnings.
+    pub fn faults(&self) -> Vec<FaultFigures> {
+        self.segments.figures()
     }
 
     /// Everything recorded of one kind, over the whole run, in microseconds.
@@ -197,9 +223,12 @@ impl LatencyRecorder {
     }
 
     fn send(&mut self, sender: Device, conversation: Conversation, message: Message, intended_ns: u64) {
-        let devices = self.members.get(&conversation).map_or(0, |members| members.devices);
-        let own_devices =
-            self.user_of.get(&sender).and_then(|user| self.devices_of.get(user)).copied().unwrap_or(1);
+        let user = self.user_of.get(&sender);
+        let members = self.members.get(&conversation);
+        let devices = members.map_or(0, |members| members.devices);
+        // Who sends without being a member (a publisher) is not among those who get it.
+        let is_member = members.is_none_or(|members| user.is_none_or(|user| members.users.contains(user)));
+        let own_devices = user.and_then(|user| self.devices_of.get(user)).copied().unwrap_or(1);
         self.own.entry((sender, conversation)).or_default();
         let sent_ns = self.now_ns;
         let waiting = Waiting {
@@ -208,8 +237,8 @@ impl LatencyRecorder {
             intended_ns: intended_ns.min(sent_ns),
             sent_ns,
             seq: None,
-            expected: devices.saturating_sub(1),
-            receipts_expected: devices.saturating_sub(own_devices),
+            expected: devices.saturating_sub(u32::from(is_member)),
+            receipts_expected: devices.saturating_sub(if is_member { own_devices } else { 0 }),
             delivered: 0,
             receipts: 0,
             accepted: false,
@@ -293,6 +322,7 @@ impl LatencyRecorder {
             let latency_us = (self.now_ns - start_ns).div_ceil(1_000).clamp(LATENCY_US_MIN, LATENCY_US_MAX);
             self.totals[series.index()].saturating_record(latency_us);
             self.log.record(series, latency_us);
+            self.segments.record((stage, from), start_ns, latency_us);
         }
     }
 
@@ -333,48 +363,6 @@ impl LatencyRecorder {
             let waiting = &self.waiting;
             self.order.retain(|message| waiting.contains_key(message));
         }
-    }
-
-    fn join(&mut self, conversation: Conversation, seq: u64, added: &[User], removed: &[User]) {
-        let members = self.members.entry(conversation).or_default();
-        // Every device reports the same change; a position tells old from new, and without one the set does.
-        if seq != u64::MAX && seq != 0 && seq <= members.seq {
-            return;
-        }
-        if seq != u64::MAX {
-            members.seq = seq;
-        }
-        let devices = |user| self.devices_of.get(user).copied().unwrap_or(0);
-        for user in removed {
-            if members.users.remove(user) {
-                members.devices -= devices(user).min(members.devices);
-            }
-        }
-        for user in added {
-            if members.users.insert(*user) {
-                members.devices += devices(user);
-            }
-        }
-    }
-
-    fn fault(&mut self, what: &What) {
-        match what {
-            // Every planned fault is undone here; a momentary one has no end of its own.
-            What::Phase { phase: Phase::Heal } if !self.faults_active.is_empty() => {
-                self.faults_active.clear();
-                self.until_now();
-            }
-            What::FaultStarted { id, .. } => {
-                self.faults_active.insert(*id);
-            }
-            What::FaultFired { .. } => self.until_now(),
-            What::FaultEnded { id, .. } if self.faults_active.remove(id) => self.until_now(),
-            _ => {}
-        }
-    }
-
-    fn until_now(&mut self) {
-        self.faulty_until_ns = Some(self.now_ns.saturating_add(self.options.settle_ns));
     }
 }
 

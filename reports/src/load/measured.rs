@@ -24,8 +24,6 @@ pub struct Totals {
     pub delivered: u64,
     /// Of those accepted: deliveries that never came, per recipient.
     pub missing: u64,
-    /// Deliveries of what the recipient had already.
-    pub repeated: u64,
     /// Bytes of payload that were sent.
     pub payload_bytes: u64,
     /// Connections that ended without being asked to.
@@ -179,9 +177,7 @@ pub struct Generator {
     pub run_delay_us: Option<u64>,
     /// Sends that began more than [`LATE_US`] after their intended time.
     pub late_starts: u64,
-    /// Of these: late because the target left no room (its connection was full or not there), which is the target's doing.
-    pub late_by_target: u64,
-    /// How late sends began: median, 99th, 99.9th percentile and longest; those that the target held up are left out.
+    /// How late sends began, whatever the target did: median.
     pub lateness_p50_us: Option<u64>,
     /// 99th percentile of the same.
     pub lateness_p99_us: Option<u64>,

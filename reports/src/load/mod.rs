@@ -11,6 +11,7 @@
 
 mod measured;
 mod planned;
+mod tally;
 #[cfg(test)]
 mod tests;
 
@@ -22,6 +23,7 @@ pub use measured::{
     StageLatency, Totals, WindowLatency,
 };
 pub use planned::{Arrival, ArrivalKind, Payload, Shape, ShapeKind, Shard};
+pub use tally::{SECONDS_MAX, Tally};
 
 use crate::run::Outcome;
 

@@ -1,4 +1,7 @@
 use super::*;
+use crate::history::{Conversation, Device, Event, Message, Phase, Rung, User, What};
+use crate::latency::{From, LatencyGate, LatencyRecorder, Stage};
+use crate::verdict::Verdict;
 
 fn record() -> LoadRecord {
     LoadRecord {
@@ -61,4 +64,102 @@ fn what_is_no_load_record_of_this_version_is_refused_in_words() {
     let with_more = serde_json::to_string(&record()).unwrap().replacen("\"seed\"", "\"\\u001bseed\"", 1);
     let words = refused(&with_more);
     assert!(words.starts_with("not a load record: unknown field") && !words.contains('\u{1b}'), "{words}");
+}
+
+const MS: u64 = 1_000_000;
+
+fn at(at_ns: u64, what: What) -> Event {
+    Event { at_ns, what }
+}
+
+/// Ten seconds of 1,000 messages a second, evenly, from second 1 on; the server takes 200 µs, and stands still from 5 s to 6 s.
+fn stalled() -> (LatencyRecorder, Tally) {
+    let (sender, recipient, conversation) = (Device(0), Device(1), Conversation(0));
+    let mut events = vec![
+        at(0, What::Device { device: sender, user: User(0), name: "a".to_owned() }),
+        at(0, What::Device { device: recipient, user: User(1), name: "b".to_owned() }),
+        at(0, What::Conversation { conversation, name: "c".to_owned(), members: vec![User(1)] }),
+        at(1_000 * MS, What::Phase { phase: Phase::Chaos }),
+        at(5_000 * MS, What::FaultStarted { id: 0, kind: "pause".to_owned(), target: "n1".to_owned() }),
+        at(6_000 * MS, What::FaultEnded { id: 0, evidence: "it stood still".to_owned() }),
+        at(11_000 * MS, What::Phase { phase: Phase::Heal }),
+    ];
+    for number in 0..10_000 {
+        let sent_ns = 1_000 * MS + number * MS + MS / 2;
+        let stands_still = (5_000 * MS..6_000 * MS).contains(&(sent_ns + MS / 5));
+        let done_ns = if stands_still { 6_000 * MS } else { sent_ns + MS / 5 };
+        let message = Message(number + 1);
+        let (intended_ns, bytes, digest) = (sent_ns, 128, 0);
+        events.push(at(
+            sent_ns,
+            What::Send { device: sender, conversation, message, intended_ns, bytes, digest, reply_to: None },
+        ));
+        events.push(at(done_ns, What::Accepted { device: sender, message, seq: None, rung: Rung::Accepted }));
+        let (message, seq, redelivered) = (Some(message), None, false);
+        events.push(at(
+            done_ns,
+            What::Delivered { device: recipient, conversation, message, seq, digest, redelivered },
+        ));
+    }
+    events.sort_by_key(|event| event.at_ns);
+    let (mut latency, mut tally) = (LatencyRecorder::default(), Tally::default());
+    for event in &events {
+        latency.observe(event);
+        tally.observe(event);
+    }
+    latency.close_interval();
+    (latency, tally)
+}
+
+#[test]
+fn a_stall_of_a_second_in_ten_is_what_one_percent_of_the_messages_feel() {
+    let (latency, tally) = stalled();
+    let rows = StageLatency::all(&latency);
+    let accepted =
+        rows.iter().find(|row| row.stage == Stage::Accepted && row.from == From::Intended).unwrap();
+    assert_eq!((accepted.count, accepted.never), (10_000, 0));
+    assert!(accepted.p99_us.unwrap() >= 850_000, "{accepted:?}");
+    assert!(accepted.p50_us.unwrap() <= 200, "{accepted:?}");
+    assert_eq!(accepted.too_few_for, [99_990]);
+    let totals = tally.totals_with(&latency);
+    let expected = (10_000, 10_000, 10_000, 0, 0);
+    assert_eq!((totals.sent, totals.accepted, totals.delivered, totals.missing, totals.unknown), expected);
+    let seconds = tally.seconds(&latency);
+    assert_eq!(seconds.len(), 11);
+    let outline: Vec<(u64, u64, u64)> =
+        seconds.iter().map(|row| (row.second, row.sent, row.accepted)).collect();
+    assert_eq!(outline[3..6], [(4, 1_000, 1_000), (5, 1_000, 0), (6, 1_000, 2_000)]);
+    assert_eq!(tally.lateness().late_starts, 0);
+}
+
+#[test]
+fn a_fault_is_told_with_what_was_before_it_and_when_it_was_over() {
+    let (latency, _) = stalled();
+    let figures = latency.faults();
+    let window = FaultWindow::new(0, "pause for 1 s".to_owned(), figures.first());
+    assert_eq!((window.from_ns, window.to_ns), (Some(5_000 * MS), Some(6_000 * MS)));
+    assert!(window.before.accepted_p99_us.unwrap() <= 200);
+    assert_eq!(window.during.accepted, 1_000);
+    assert!(window.during.delivered_p50_us.unwrap() >= 490_000);
+    assert_eq!(window.after.accepted, 5_000);
+    assert_eq!(
+        (window.recovered_after_ns, window.recovery.as_str()),
+        (Some(0), "latency was as before at once")
+    );
+    let never = FaultWindow::new(1, "kill".to_owned(), None);
+    assert_eq!((never.from_ns, never.recovery.as_str()), (None, "it never began"));
+}
+
+#[test]
+fn an_objective_of_the_whole_run_needs_its_samples() {
+    let (latency, _) = stalled();
+    let whole = latency.whole(Stage::Delivered, From::Intended);
+    let judge = |percentile_milli, at_most_us| {
+        let gate = LatencyGate { stage: Stage::Delivered, percentile_milli, at_most_us };
+        (whole.judge(gate).verdict, whole.judge(gate).observed)
+    };
+    assert_eq!(judge(50_000, 1_000).0, Verdict::Pass);
+    assert_eq!(judge(99_000, 1_000).0, Verdict::Violated);
+    let (verdict, words) = judge(99_990, 1_000);
+    assert_eq!((verdict, words.as_str()), (Verdict::Inconclusive, "10000 samples; p99.99 needs 100000"));
 }
