@@ -6,6 +6,7 @@ mod check;
 mod compare;
 mod explore;
 pub mod list;
+mod load;
 pub mod output;
 mod pages;
 mod progress;
@@ -67,6 +68,8 @@ enum Command {
     Explore(explore::Args),
     /// Put a server through everything that fits it: what it claims against what is observed.
     Audit(audit::Args),
+    /// Send messages by a schedule, and measure how long they take while everything is checked.
+    Load(Box<load::Args>),
     /// Judge a stored history, of this tool or of another.
     Check(check::Args),
     /// Render a stored run again.
@@ -201,6 +204,7 @@ pub fn main() -> ExitCode {
         Command::Run(args) => run::run(&args, output),
         Command::Explore(args) => explore::explore(&args, output),
         Command::Audit(args) => audit::audit(&args, output),
+        Command::Load(args) => load::load(&args, output),
         Command::Check(args) => check::check(&args, output),
         Command::Report(args) => report::report(&args, output),
         Command::Compare(args) => compare::compare(&args, output),

@@ -49,6 +49,29 @@ pub enum Ended {
 /// Makes the protocol side of a device of the plan: its installations, one after another.
 pub type Installer = Rc<dyn Fn(u32) -> Install>;
 
+/// What the devices do while the chaos lasts.
+#[allow(async_fn_in_trait, reason = "worlds are single-threaded; no future of theirs has to be Send")]
+pub trait Workload<W: World> {
+    /// Everybody is there and idle; the chaos begins when this returns.
+    async fn ready(&self, _stage: &Rc<Stage<W>>) {}
+    /// From the first step to the last.
+    async fn carry_out(&self, stage: &Rc<Stage<W>>);
+    /// Whether everybody reads the history when all is over.
+    fn reads_at_the_end(&self) -> bool {
+        true
+    }
+}
+
+/// The steps of the plan, one after another.
+#[derive(Clone, Copy, Debug)]
+pub struct AsPlanned;
+
+impl<W: World + 'static> Workload<W> for AsPlanned {
+    async fn carry_out(&self, stage: &Rc<Stage<W>>) {
+        workload(stage).await;
+    }
+}
+
 /// Carries a plan out in a world, unless it is interrupted before. Everything that was seen is in the recorder when it returns.
 pub async fn conduct<W: World + 'static>(
     plan: Rc<Plan>,
@@ -57,11 +80,20 @@ pub async fn conduct<W: World + 'static>(
     recorder: Recorder,
     interrupt: Option<Interrupt>,
 ) -> Ended {
-    let stage = Rc::new(Stage::new(plan, world, installer, recorder));
+    conduct_with(Stage::new(plan, world, installer, recorder), interrupt, &AsPlanned).await
+}
+
+/// The same with another workload than the plan's steps.
+pub async fn conduct_with<W: World + 'static>(
+    stage: Stage<W>,
+    interrupt: Option<Interrupt>,
+    workload: &impl Workload<W>,
+) -> Ended {
+    let stage = Rc::new(stage);
     if let Some(interrupt) = interrupt {
         heed(&stage, interrupt);
     }
-    let ended = match play(&stage).await {
+    let ended = match play(&stage, workload).await {
         Ok(()) if stage.interrupt.is_set() => Ended::Interrupted,
         Ok(()) => Ended::Whole,
         Err(ended) => ended,
@@ -84,16 +116,17 @@ fn heed<W: World + 'static>(stage: &Rc<Stage<W>>, interrupt: Interrupt) {
     }));
 }
 
-async fn play<W: World + 'static>(stage: &Rc<Stage<W>>) -> Result<(), Ended> {
+async fn play<W: World + 'static>(stage: &Rc<Stage<W>>, workload: &impl Workload<W>) -> Result<(), Ended> {
     stage.enter(Phase::SetUp);
     set_up(stage).await?;
+    workload.ready(stage).await;
 
     stage.enter(Phase::Chaos);
     stage.mark_chaos();
     stage.world.arm_links();
     newcomers(stage);
     let faults = faults::start_all(stage);
-    workload(stage).await;
+    workload.carry_out(stage).await;
 
     stage.enter(Phase::Heal);
     abandon(stage);
@@ -106,7 +139,9 @@ async fn play<W: World + 'static>(stage: &Rc<Stage<W>>) -> Result<(), Ended> {
     drain::drain(stage).await;
 
     stage.enter(Phase::Judge);
-    drain::read_everything(stage).await;
+    if workload.reads_at_the_end() {
+        drain::read_everything(stage).await;
+    }
     Ok(())
 }
 

@@ -13,6 +13,7 @@ pub mod device;
 pub mod handle;
 pub mod interrupt;
 pub mod link;
+pub mod load;
 pub mod panics;
 pub mod payload;
 pub mod perform;

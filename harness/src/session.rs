@@ -95,8 +95,8 @@ pub struct Session {
     taps: Rc<RefCell<Taps>>,
 }
 
-/// Everything that listens to the events of a run.
-struct Taps {
+/// Everything that listens to the events of a run: the history on disk, the checkers, the latency recorder.
+pub struct Taps {
     writer: HistoryWriter<File>,
     since_flush: u64,
     judgement: Judging,
@@ -174,8 +174,31 @@ impl Session {
         Recorder::new(sink).owing(Owing::of(&self.brief.header.claims, &self.brief.options))
     }
 
+    /// What listens, so that another thread can feed it; [`Session::listening_again`] takes it back.
+    pub fn apart(self) -> (Apart, Taps) {
+        let Self { brief, earlier, taps } = self;
+        let Ok(taps) = Rc::try_unwrap(taps).map(RefCell::into_inner) else {
+            unreachable!("nobody has asked for a recorder, which would share this")
+        };
+        (Apart { brief, earlier }, taps)
+    }
+
+    /// The session as it was before [`Session::apart`], with all that was heard meanwhile.
+    pub fn listening_again(apart: Apart, taps: Taps) -> Self {
+        Self { brief: apart.brief, earlier: apart.earlier, taps: Rc::new(RefCell::new(taps)) }
+    }
+
     /// Judges what was seen, collects the evidence, and writes the run folder.
     pub fn close(self, ended: &Ended) -> Result<Run, SessionError> {
+        self.close_with(ended, |_, _| {})
+    }
+
+    /// The same. `complete` sees the record before its outcome is computed.
+    pub fn close_with(
+        self,
+        ended: &Ended,
+        complete: impl FnOnce(&mut Run, &mut LatencyRecorder),
+    ) -> Result<Run, SessionError> {
         let Ok(taps) = Rc::try_unwrap(self.taps).map(RefCell::into_inner) else {
             unreachable!("the run is over: its recorder, which shared this, is gone with its tasks")
         };
@@ -194,6 +217,7 @@ impl Session {
             let events = stored_events(&self.brief.folder.join(HISTORY)).into_iter().flatten();
             explain(&mut run.judgements, &mut events.map_while(Result::ok));
         }
+        complete(&mut run, &mut latency);
         run.conclude();
         match write_folder(&self.brief.folder, &run, &mut latency) {
             Ok(()) => Ok(run),
@@ -202,8 +226,32 @@ impl Session {
     }
 }
 
+/// A session whose listeners are elsewhere.
+pub struct Apart {
+    brief: Brief,
+    earlier: Earlier,
+}
+
+impl Apart {
+    /// How the target's promises are read, and what they are.
+    pub fn owing(&self) -> Owing {
+        Owing::of(&self.brief.header.claims, &self.brief.options)
+    }
+}
+
 impl Taps {
-    fn take(&mut self, event: &Event) -> Result<(), String> {
+    /// The latencies so far.
+    pub fn latency(&self) -> &LatencyRecorder {
+        &self.judgement.latency
+    }
+
+    /// Takes the next event and judges it, without keeping it.
+    pub fn hear(&mut self, event: &Event) {
+        self.judgement.observe(event);
+    }
+
+    /// Takes the next event. An error says why it could not be kept; it was judged all the same.
+    pub fn take(&mut self, event: &Event) -> Result<(), String> {
         self.judgement.observe(event);
         self.writer.append(event).map_err(|error| error.to_string())?;
         self.since_flush += 1;

@@ -5,6 +5,7 @@
 
 pub mod agreement;
 pub mod audit;
+pub mod compare;
 pub mod escape;
 pub mod history;
 pub mod latency;

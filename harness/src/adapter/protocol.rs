@@ -84,6 +84,10 @@ pub trait Dialect: Send + Sync {
     fn is_spoken_by_programs(&self) -> bool {
         false
     }
+    /// Whether somebody can send to a conversation who is no member of it, and gets nothing from it (a publisher).
+    fn has_publishers(&self) -> bool {
+        false
+    }
     /// Why a fault cannot be done to its devices; `None` = it can.
     fn lacks(&self, _fault: &Fault) -> Option<&'static str> {
         None

@@ -1,4 +1,6 @@
-//! `avouch compare`: whether the same scenarios came to the same verdicts, here and there.
+//! `avouch compare`: whether the same scenarios came to the same verdicts here and there, and whether load tests were slower.
+
+mod latency;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -6,6 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use avouch_reports::agreement::{Agreement, Pair, pairs};
+use avouch_reports::compare::Change;
 use avouch_reports::escape;
 use avouch_reports::run::{RUN_BYTES_MAX, Run};
 
@@ -20,13 +23,38 @@ const RUNS_MAX: usize = 10_000;
 /// Arguments.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// A folder with run folders in it, as `avouch run --out` leaves it
+    /// A run folder of `avouch load`, or a folder with run folders in it, as `avouch run --out` leaves it
     one: PathBuf,
-    /// Another, in which the same scenarios were run with the same seeds, in another world say
+    /// Another: the same load on another version, or the same scenarios with the same seeds in another world
     other: PathBuf,
 }
 
 pub(super) fn compare(args: &Args, output: Output) -> Exit {
+    match (latency::load_runs(&args.one), latency::load_runs(&args.other)) {
+        (Ok(one), Ok(other)) if one.is_empty() && other.is_empty() => verdicts(args, output),
+        (Ok(one), Ok(other)) => match latency::judge(&one, &other) {
+            Ok((change, text)) => {
+                let exit = match change {
+                    Change::Slower => Exit::Violated,
+                    Change::CannotBeCompared => Exit::Inconclusive,
+                    Change::Faster | Change::NoDifferenceShown => Exit::Pass,
+                };
+                output.result(text.as_bytes(), exit)
+            }
+            Err(words) => {
+                output.error(words);
+                Exit::Usage
+            }
+        },
+        (Err(words), _) | (_, Err(words)) => {
+            output.error(words);
+            Exit::Usage
+        }
+    }
+}
+
+/// Guarantee by guarantee.
+fn verdicts(args: &Args, output: Output) -> Exit {
     let (one, other) = match (runs_in(&args.one), runs_in(&args.other)) {
         (Ok(one), Ok(other)) => (one, other),
         (Err(words), _) | (_, Err(words)) => {

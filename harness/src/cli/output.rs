@@ -7,6 +7,7 @@ use std::io::{self, IsTerminal, Write};
 
 use avouch_reports::escape::visible;
 use avouch_reports::render::Language;
+use avouch_reports::run::Outcome;
 
 use super::Exit;
 
@@ -86,6 +87,13 @@ impl Output {
         self.progress("");
     }
 
+    /// A line that GitHub Actions shows at the workflow's run; nothing anywhere else.
+    pub fn annotate(&self, outcome: Outcome, title: &str, words: &str) {
+        if std::env::var("GITHUB_ACTIONS").is_ok_and(|value| value == "true") {
+            let _ = writeln!(io::stderr(), "{}", annotation(outcome, title, words));
+        }
+    }
+
     /// An error, with hints on lines of their own.
     pub fn error(&self, words: impl Display) {
         let label = if self.colour_err { "\x1b[1;31merror\x1b[0m" } else { "error" };
@@ -96,4 +104,29 @@ impl Output {
 /// Words may quote file names, files and targets, and these may be hostile. Lines stay.
 fn harmless(words: &str) -> String {
     words.split('\n').map(visible).collect::<Vec<_>>().join("\n")
+}
+
+/// A workflow command: one line, in which a few letters mean something and are escaped.
+fn annotation(outcome: Outcome, title: &str, words: &str) -> String {
+    let level = match outcome {
+        Outcome::Passed => "notice",
+        Outcome::Inconclusive => "warning",
+        Outcome::Violated | Outcome::TargetFailed => "error",
+    };
+    let message = visible(words).replace('%', "%25");
+    let title = visible(title).replace('%', "%25").replace(':', "%3A").replace(',', "%2C");
+    format!("::{level} title={title}::{message}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_annotation_is_one_line_that_nothing_breaks_out_of() {
+        let shown = annotation(Outcome::Violated, "a,b: c", "100 % lost\n::error::forged");
+        assert!(shown.starts_with("::error title=a%2Cb%3A c::100 %25 lost"), "{shown}");
+        assert_eq!(shown.lines().count(), 1);
+        assert!(annotation(Outcome::Inconclusive, "a", "b").starts_with("::warning "));
+    }
 }

@@ -1,4 +1,6 @@
-//! `avouch report`: renders stored runs again.
+//! `avouch report`: renders stored runs again, and makes one of the parts of a load test.
+
+mod load;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -23,6 +25,9 @@ pub(super) struct Args {
 }
 
 pub(super) fn report(args: &Args, output: Output) -> Exit {
+    if !args.html && load::are_among(&args.folders, args.format) {
+        return load::load(&args.folders, args.format, output);
+    }
     let mut kept: Vec<Vec<Kept>> = Vec::new();
     for folder in &args.folders {
         match read(folder) {

@@ -282,6 +282,9 @@ fn report(args: &Args, carried_out: CarriedOut, output: Output) -> Exit {
         carried_out.performed.into_iter().map(|(_, performed)| performed).collect();
     for Performed { run, complaint, .. } in &performed {
         exit = exit.worse(super::exit_of(run.outcome));
+        if let Some(reason) = run.reasons.first() {
+            output.annotate(run.outcome, &run.header.scenario, reason);
+        }
         if let Some(words) = complaint {
             output.error(words);
             exit = exit.worse(Exit::Inconclusive);

@@ -19,6 +19,8 @@ enum Subject {
     Scenario,
     /// `run.json`.
     Run,
+    /// `load.json`.
+    Load,
 }
 
 pub(super) fn schema(args: &Args, output: Output) -> Exit {
@@ -28,6 +30,7 @@ pub(super) fn schema(args: &Args, output: Output) -> Exit {
             serde_json::to_string_pretty(&schema).expect("a schema is plain JSON") + "\n"
         }
         Subject::Run => avouch_reports::run::Run::schema(),
+        Subject::Load => avouch_reports::load::LoadRecord::schema(),
     };
     output.result(text.as_bytes(), Exit::Pass)
 }

@@ -83,8 +83,10 @@ fn passed(record: &Path) -> bool {
 fn files_of_a_run(folder: &Path) -> io::Result<Vec<PathBuf>> {
     let is_ours = |path: &PathBuf| {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
-        matches!(&*name, HISTORY | RECORD | INTERVALS | PAGE | "junit.xml" | "summary.md" | "plan.json")
-            || path.extension().is_some_and(|ending| ending == "hgrm")
+        matches!(
+            &*name,
+            HISTORY | RECORD | INTERVALS | PAGE | "junit.xml" | "summary.md" | "plan.json" | "load.json"
+        ) || path.extension().is_some_and(|ending| ending == "hgrm")
     };
     let entries = fs::read_dir(folder)?.collect::<io::Result<Vec<_>>>()?;
     let mut paths: Vec<PathBuf> = entries.into_iter().map(|entry| entry.path()).filter(is_ours).collect();

@@ -6,24 +6,25 @@
 //! disk, another wall clock), or to a server that somebody else runs, is answered with the reason.
 
 mod client;
+pub mod effort;
+pub mod floor;
 mod launch;
 mod power;
+mod run;
 
 use std::cell::RefCell;
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
-use std::path::Path;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
 use avouch_reports::history::What;
-use avouch_scenarios::plan::{Fault, NodeVerb, Plan};
+use avouch_scenarios::plan::{Fault, NodeVerb};
 use tokio::net::TcpStream;
 use tokio::sync::Mutex;
-use tokio::task::LocalSet;
 use tokio::time::Instant;
 
 use super::news::{self, News};
@@ -31,15 +32,14 @@ use super::process::{Launch, Process, Stopped, disk};
 use super::proxy::{Clock as LinkClock, Config, Proxy};
 use super::{LocalTask, NodeOrder, OrderError, Triggered, World};
 use crate::client::{Carrier, Clock, Connector, Shell};
-use crate::conductor::{Ended, conduct};
 use crate::device::Device;
 use crate::handle::Handle;
-use crate::interrupt::Interrupt;
 use crate::recorder::Recorder;
-use crate::session::Session;
 use crate::subject::{Place, Subject};
 use client::Clients;
 use launch::{Server, place};
+
+pub use run::{Parts, Way, perform, perform_with};
 
 /// How often the process is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
@@ -89,37 +89,12 @@ pub struct LiveWorld {
     node: Mutex<Option<Process>>,
     proxy: Proxy,
     addresses: Vec<Option<SocketAddr>>,
+    way: Way,
     news: News,
     recorder: Recorder,
     casualty: Rc<RefCell<Option<String>>>,
     clients: Option<Clients>,
     subject: Subject,
-}
-
-/// Carries a plan out on real processes and says how that ended.
-pub fn perform(plan: &Rc<Plan>, subject: &Subject, session: &Session, interrupt: Interrupt) -> Ended {
-    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(error) => return Ended::NoSetUp(format!("no runtime: {error}")),
-    };
-    let local = LocalSet::new();
-    let recorder = session.recorder();
-    local.block_on(&runtime, async {
-        let opened = LiveWorld::open((plan, subject), session.folder(), recorder.clone()).await;
-        let world = match opened {
-            Ok(world) => Rc::new(world),
-            Err(why) => return Ended::TargetDied(why),
-        };
-        tokio::task::spawn_local(watch(world.clone()));
-        let installer = subject.dialect.installer_at(plan.clone(), world.told_addresses());
-        let ended = conduct(plan.clone(), world.clone(), installer, recorder, Some(interrupt)).await;
-        let ended = match ended {
-            Ended::NoSetUp(why) => Ended::NoSetUp(why + &world.last_words().await),
-            ended => ended,
-        };
-        world.close().await;
-        ended
-    })
 }
 
 /// Notices when the server ends without being told to.
@@ -140,11 +115,8 @@ async fn watch(world: Rc<LiveWorld>) {
 }
 
 impl LiveWorld {
-    async fn open(
-        (plan, subject): (&Plan, &Subject),
-        folder: &Path,
-        recorder: Recorder,
-    ) -> Result<Self, String> {
+    async fn open(parts: &Parts<'_>, recorder: Recorder) -> Result<Self, String> {
+        let Parts { plan, subject, folder, way } = *parts;
         let started = Instant::now();
         let clock: LinkClock = Arc::new(move || started.elapsed().as_nanos() as u64);
         let (sink, news) = News::new(clock.clone(), recorder.clone());
@@ -153,7 +125,10 @@ impl LiveWorld {
         // The server is not up yet and says itself where it listens; until then nobody is behind the proxy.
         let nowhere = SocketAddr::from(([127, 0, 0, 1], 9));
         let config = Config { upstream: nowhere, framing: dialect.framing(), clock, sink };
-        let links = news::settings(plan, dialect.survives_frame_faults());
+        let links = match way {
+            Way::Proxied => news::settings(plan, dialect.survives_frame_faults()),
+            Way::Direct => Vec::new(),
+        };
         let proxy = Proxy::start(config, links).await;
         let proxy = proxy.map_err(|error| format!("the proxy cannot listen: {error}"))?;
         let addresses = (0..plan.devices.len() as u32).map(|device| proxy.address(device)).collect();
@@ -172,6 +147,7 @@ impl LiveWorld {
             node,
             proxy,
             addresses,
+            way,
             news,
             recorder,
             casualty,
@@ -315,7 +291,10 @@ impl World for LiveWorld {
             tokio::task::spawn_local(shell.run());
             return handle;
         }
-        let address = self.addresses.get(number as usize).copied().flatten();
+        let address = match self.way {
+            Way::Proxied => self.addresses.get(number as usize).copied().flatten(),
+            Way::Direct => self.proxy.upstream(),
+        };
         let (shell, handle) =
             Shell::new(device, (self.carrier, LiveConnector { address }), recorder.clone(), self.clock());
         tokio::task::spawn_local(shell.run());

@@ -6,6 +6,7 @@ mod bad;
 mod determinism;
 mod exec;
 mod live;
+mod load;
 mod void;
 
 use std::path::{Path, PathBuf};

@@ -191,6 +191,12 @@ impl LatencyRecorder {
         never
     }
 
+    /// Deliveries that were measured so far.
+    pub fn deliveries(&self) -> u64 {
+        let of = |window| Series { stage: Stage::Delivered, from: From::Intended, window };
+        Window::ALL.into_iter().map(|window| self.total(of(window)).len()).sum()
+    }
+
     /// Intervals that are over, in short.
     pub fn intervals(&self) -> &[IntervalFigures] {
         self.log.closed()

@@ -24,6 +24,8 @@ pub struct Totals {
     pub delivered: u64,
     /// Of those accepted: deliveries that never came, per recipient.
     pub missing: u64,
+    /// Deliveries of what the recipient had, or may have had, already: copies that were recognised or marked.
+    pub repeated: u64,
     /// Bytes of payload that were sent.
     pub payload_bytes: u64,
     /// Connections that ended without being asked to.
@@ -58,6 +60,16 @@ pub struct StageLatency {
     pub max_us: Option<u64>,
     /// Percentiles (in thousandths) that these few samples say nothing about.
     pub too_few_for: Vec<u32>,
+}
+
+/// So many latencies, from this one up to the next bar's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Bar {
+    /// The shortest that counts.
+    pub from_us: u64,
+    /// How many.
+    pub count: u64,
 }
 
 /// Sessions that connected while the workload went on, each measured from the time when it was to begin to connect.

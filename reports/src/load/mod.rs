@@ -19,7 +19,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use measured::{
-    Connections, FaultWindow, Floor, Generator, KneeStep, LATE_US, NoiseFloor, Objective, SecondRow,
+    Bar, Connections, FaultWindow, Floor, Generator, KneeStep, LATE_US, NoiseFloor, Objective, SecondRow,
     StageLatency, Totals, WindowLatency,
 };
 pub use planned::{Arrival, ArrivalKind, Payload, Shape, ShapeKind, Shard};
@@ -70,6 +70,9 @@ pub struct LoadRecord {
     pub totals: Totals,
     /// Latency over the whole run, inside and outside of fault windows: per stage from the intended send, then from the send.
     pub latency: Vec<StageLatency>,
+    /// How latencies of the whole run are spread: of deliveries, or of acceptances where nothing is delivered, from the
+    /// intended send. Each bar is twice as wide as the one before it.
+    pub bars: Vec<Bar>,
     /// How long sessions took; `None` = nothing but the set-up connected.
     pub connections: Option<Connections>,
     /// One per second of the run from the workload's first on, without gaps, to the last in which something happened.

@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 
 use hdrhistogram::Histogram;
 
-use super::{Connections, FaultWindow, Generator, LATE_US, SecondRow, StageLatency, Totals, WindowLatency};
+use super::{
+    Bar, Connections, FaultWindow, Generator, LATE_US, SecondRow, StageLatency, Totals, WindowLatency,
+};
 use crate::history::{Device, Event, Phase, What};
 use crate::latency::{
     FaultFigures, Figures, From, INTERVAL_NS, LATENCY_US_MAX, LATENCY_US_MIN, LatencyRecorder,
@@ -244,6 +246,29 @@ impl StageLatency {
                 .filter(|milli| samples < samples_needed(*milli))
                 .collect(),
         })
+    }
+}
+
+impl Bar {
+    /// How the latencies of a stage are spread, without empty bars at either end.
+    pub fn all(latency: &LatencyRecorder) -> Vec<Self> {
+        let whole = |stage| latency.whole(stage, From::Intended).arrived;
+        let deliveries = whole(Stage::Delivered);
+        let arrived = if deliveries.is_empty() { whole(Stage::Accepted) } else { deliveries };
+        let mut bars: Vec<Self> = Vec::new();
+        for step in arrived.iter_recorded() {
+            let from_us = 1_u64 << step.value_iterated_to().max(1).ilog2();
+            while let Some(last) = bars.last()
+                && last.from_us * 2 < from_us
+            {
+                bars.push(Self { from_us: last.from_us * 2, count: 0 });
+            }
+            match bars.last_mut() {
+                Some(last) if last.from_us == from_us => last.count += step.count_at_value(),
+                _ => bars.push(Self { from_us, count: step.count_at_value() }),
+            }
+        }
+        bars
     }
 }
 

@@ -37,6 +37,7 @@ fn record() -> LoadRecord {
         },
         totals: Totals { intended: 10_000, sent: 10_000, accepted: 10_000, ..Totals::default() },
         latency: Vec::new(),
+        bars: Vec::new(),
         connections: None,
         seconds: vec![SecondRow { second: 0, accepted_p50_us: Some(90), ..SecondRow::default() }],
         faults: Vec::new(),

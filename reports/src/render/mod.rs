@@ -8,6 +8,7 @@ mod expected;
 mod html;
 mod json;
 mod junit;
+mod load;
 mod markdown;
 mod sweep;
 mod table;
@@ -24,6 +25,7 @@ pub use html::{
 };
 pub use json::Json;
 pub use junit::Junit;
+pub use load::write_load_text;
 pub use markdown::Markdown;
 pub use sweep::{SweepFormat, write_scoreboard, write_sweep};
 pub use text::Text;

@@ -55,6 +55,9 @@ pub struct Run {
     pub faults: Vec<FaultRecord>,
     /// How the drain ended; `None` = there was none.
     pub drain: Option<Drain>,
+    /// What the tool doubts of its own part, in words: nothing follows from the run then, unless it was violated.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub own_doubts: Vec<String>,
     /// What the checkers say, in the registry's order.
     pub judgements: Vec<Judgement>,
     /// Latency per stage.
@@ -163,6 +166,7 @@ impl Run {
             counts,
             faults,
             drain,
+            own_doubts: Vec::new(),
             judgements: Vec::new(),
             latency: LatencySummary::default(),
             gates: Vec::new(),
@@ -255,6 +259,7 @@ impl Run {
             End::ToolFailed { why } => doubts.push(format!("the tool itself failed: {why}")),
             End::Complete | End::TargetFailed { .. } => {}
         }
+        doubts.extend(self.own_doubts.iter().cloned());
         let judged = |it: &Judgement| it.claimed && it.verdict != Verdict::Skipped;
         if !self.judgements.iter().any(judged) && self.gates.is_empty() {
             doubts.push(NOTHING_PROMISED.to_owned());

@@ -71,6 +71,10 @@ impl Dialect for Spoken {
         Features { membership: false, history: false, read_marks: false, sessions: self.0.is_persistent }
     }
 
+    fn has_publishers(&self) -> bool {
+        true
+    }
+
     fn check_options(&self, plan: &Plan) -> Options {
         let is_kept = self.0.is_persistent && is_acknowledged(self.0.qos);
         Options {

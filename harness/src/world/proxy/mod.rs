@@ -100,6 +100,11 @@ impl Proxy {
         *self.upstream.lock().unwrap_or_else(PoisonError::into_inner) = upstream;
     }
 
+    /// Where the server is, as far as is known.
+    pub fn upstream(&self) -> Option<SocketAddr> {
+        Some(*self.upstream.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
     /// The chaos begins: triggers count from here.
     pub fn arm(&self) {
         self.lines().for_each(|line| line.arm());

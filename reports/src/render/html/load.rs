@@ -75,7 +75,7 @@ pub(super) fn tiles(load: &LoadRecord, markup: &mut Markup) {
         }
     }
     tile(words::LATE_STARTS, &grouped(load.generator.late_starts), markup, |markup| {
-        markup.say(words::LATE_MORE, &[&grouped(load.generator.late_by_target)]);
+        markup.say(words::LATE_MORE, &[]);
     });
     markup.raw("</dl>");
 }

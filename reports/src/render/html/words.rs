@@ -253,7 +253,7 @@ words! {
     P99_DELIVERED: "p99 until delivered", "至投递的 p99";
     P50_AND_MAX: "p50 {0}, maximum {1}, from the intended send", "p50 {0}，最大 {1}，自计划发送时刻起";
     LATE_STARTS: "Late starts", "迟发";
-    LATE_MORE: "later than 1 ms after the intended time; by the target's doing: {0}", "比计划晚 1 ms 以上；其中由目标造成 {0}";
+    LATE_MORE: "later than 1 ms after the intended time, by this tool's doing", "比计划晚 1 ms 以上，由本工具造成";
     OBJECTIVES: "Objectives", "目标值";
     OBJECTIVE: "Objective", "目标值";
     MEASURED: "Measured", "实测";
