@@ -130,6 +130,11 @@ fn words(held: Option<f64>, broke: Option<f64>, steps: &[KneeStep]) -> String {
             format!("the knee is between {held:.0}/s, which held, and {broke:.0}/s, which did not")
         }
         (Some(held), None) => format!("every rate up to {held:.0}/s held; the knee was not found"),
+        (None, Some(broke)) if limited => {
+            format!(
+                "already at {broke:.0}/s the generator itself did not keep up: nothing is known of the target"
+            )
+        }
         (None, Some(broke)) => format!("already {broke:.0}/s did not hold; begin with a lower --rate"),
         (None, None) => "no rate was tried".to_owned(),
     }
@@ -158,6 +163,7 @@ mod tests {
         check(Some(2.0), Some(4.0), &[(2.0, true, true), (4.0, false, true)], "the knee is between 2/s");
         check(Some(2.0), Some(4.0), &[(2.0, true, true), (4.0, false, false)], "the generator itself");
         check(None, Some(4.0), &[(4.0, false, true)], "begin with a lower --rate");
+        check(None, Some(4.0), &[(4.0, false, false)], "nothing is known of the target");
         check(Some(4.0), None, &[(4.0, true, true)], "was not found");
     }
 }

@@ -272,6 +272,7 @@ fn load(text: &str) -> LoadRecord {
         },
         totals: Totals { intended: 1_000, sent: 990, accepted: 980, ..Totals::default() },
         latency: vec![row],
+        bars: Vec::new(),
         connections: Some(Connections { intended: 2, made: 2, ..Connections::default() }),
         // More seconds than there are columns.
         seconds: (0..1_000).map(second).collect(),
