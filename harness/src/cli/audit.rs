@@ -92,15 +92,18 @@ pub(super) fn audit(args: &Args, output: Output) -> Exit {
     }
     let processors = std::thread::available_parallelism().map_or(1, usize::from);
     let jobs = args.jobs.map_or(processors * JOBS_PER_PROCESSOR, usize::from);
-    let devices = planned.iter().map(|planned| planned.task.plan.devices.len()).collect();
-    if let Err(error) = descriptors::make_room(devices, jobs) {
-        output.error(error);
-        return Exit::Usage;
-    }
+    let devices: Vec<_> = planned.iter().map(|planned| planned.task.plan.devices.len()).collect();
+    let room = match descriptors::make_room(&devices, jobs) {
+        Ok(room) => room,
+        Err(error) => {
+            output.error(error);
+            return Exit::Usage;
+        }
+    };
     output.say(format!("{} runs of {} modes", planned.len(), subjects.len()));
     let tasks = planned.iter().map(|planned| planned.task.clone()).collect();
     let modes = planned.iter().map(|planned| planned.mode).collect();
-    let Some(carried_out) = carry_out(tasks, modes, jobs, output) else {
+    let Some(carried_out) = carry_out(tasks, modes, room, jobs, output) else {
         output.error("interrupted twice: the runs in progress were given up without a verdict");
         return Exit::Abandoned;
     };

@@ -3,10 +3,10 @@
 //! Everything that happens comes through one channel to the thread that was called: runs that begin and end, signals.
 //! So what the user sees is told in one order, and the second interrupt can leave at once, whatever the runs do.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -16,7 +16,8 @@ use super::output::Output;
 use super::progress::Progress;
 use super::signals;
 use crate::interrupt::Interrupt;
-use crate::perform::{self, Performed, Task};
+use crate::perform::{self, Performed, Task, World};
+use crate::world::descriptors::Room;
 
 /// How often the line that changes is written again when nothing happens.
 const REDRAW: Duration = Duration::from_secs(1);
@@ -37,17 +38,42 @@ struct Effort {
     tasks: Vec<Task>,
     /// What each task puts to the test; nothing where everything is tried.
     subjects: Vec<usize>,
-    next: AtomicUsize,
-    useless: Mutex<BTreeSet<usize>>,
+    rest: Mutex<Rest>,
+    /// Told when a task has ended.
+    ended: Condvar,
+}
+
+/// What has not begun yet.
+struct Rest {
+    /// Places of tasks, in the order in which they are to begin.
+    waiting: Vec<usize>,
+    room: Room,
+    /// What turned out to be of no use.
+    useless: BTreeSet<usize>,
 }
 
 impl Effort {
-    /// The next task, and whether there is any point in it.
-    fn next(&self) -> Option<(usize, &Task, bool)> {
-        let number = self.next.fetch_add(1, Ordering::Relaxed);
-        let useless = self.useless.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_pointless = self.subjects.get(number).is_some_and(|subject| useless.contains(subject));
-        self.tasks.get(number).map(|task| (number, task, !is_pointless))
+    fn rest(&self) -> MutexGuard<'_, Rest> {
+        self.rest.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The next task that finds room beside those in progress, and whether there is any point in it. Waits for room.
+    fn next(&self, interrupt: &Interrupt) -> Option<(usize, bool)> {
+        let mut rest = self.rest();
+        loop {
+            if interrupt.is_set() || rest.waiting.is_empty() {
+                return None;
+            }
+            let Rest { waiting, room, .. } = &mut *rest;
+            if let Some(place) = waiting.iter().position(|number| room.take(*number)) {
+                let number = waiting.remove(place);
+                let is_pointless =
+                    self.subjects.get(number).is_some_and(|subject| rest.useless.contains(subject));
+                return Some((number, !is_pointless));
+            }
+            // Each finds room alone, so somebody is at work, and tells when that has ended.
+            rest = self.ended.wait(rest).unwrap_or_else(PoisonError::into_inner);
+        }
     }
 
     /// A server that failed before it took a single message will not do better in the next case.
@@ -57,8 +83,13 @@ impl Effort {
             && has_failed
             && performed.run.counts.sends_accepted == 0
         {
-            self.useless.lock().unwrap_or_else(PoisonError::into_inner).insert(*subject);
+            self.rest().useless.insert(*subject);
         }
+    }
+
+    fn end(&self, number: usize) {
+        self.rest().room.give_back(number);
+        self.ended.notify_all();
     }
 }
 
@@ -83,10 +114,12 @@ impl Drop for Leaves {
 
 /// Performs all tasks, each on a thread of its own, at most `jobs` at once. The first interrupt ends the runs in progress
 /// and lets no other begin. `None`: there was a second one, and nothing more may be waited for. `subjects`: what each task puts to
-/// the test, if one that turned out to be of no use is not to be tried again.
+/// the test, if one that turned out to be of no use is not to be tried again. `room`: what the tasks share; whatever finds none
+/// beside the others waits.
 pub(super) fn carry_out(
     tasks: Vec<Task>,
     subjects: Vec<usize>,
+    room: Room,
     jobs: usize,
     output: Output,
 ) -> Option<CarriedOut> {
@@ -100,8 +133,8 @@ pub(super) fn carry_out(
         output.say(format!("note: an interrupt will end this at once: {error}"));
     }
     let workers = jobs.clamp(1, tasks.len().max(1));
-    let (next, useless) = (AtomicUsize::new(0), Mutex::default());
-    let effort = Arc::new(Effort { tasks, subjects, next, useless });
+    let rest = Mutex::new(Rest { waiting: order(&tasks, &subjects), room, useless: BTreeSet::new() });
+    let effort = Arc::new(Effort { tasks, subjects, rest, ended: Condvar::new() });
     for _ in 0..workers {
         let leaves = Leaves(sender.clone());
         let (effort, interrupt) = (effort.clone(), interrupt.clone());
@@ -110,17 +143,28 @@ pub(super) fn carry_out(
     follow(&Following { tasks: &effort.tasks, news: &news, interrupt: &interrupt, output }, workers)
 }
 
+/// In real time the longest begin first: a long one that began last would go on alone. Before them, one for each subject, which
+/// may show that there is no point in the others. Otherwise as they were given.
+fn order(tasks: &[Task], subjects: &[usize]) -> Vec<usize> {
+    let waits_ns = |task: &Task| if task.world == World::Live { task.plan.phases.chaos_ns } else { 0 };
+    let mut seen = BTreeSet::new();
+    let is_first: Vec<bool> = subjects.iter().map(|subject| seen.insert(*subject)).collect();
+    let mut order: Vec<usize> = (0..tasks.len()).collect();
+    order.sort_by_key(|&number| Reverse((is_first.get(number).copied(), waits_ns(&tasks[number]))));
+    order
+}
+
 fn work(effort: &Effort, interrupt: &Interrupt, tell: &Sender<News>) {
-    while !interrupt.is_set() {
-        let Some((number, task, has_a_point)) = effort.next() else { return };
-        if !has_a_point {
+    while let Some((number, has_a_point)) = effort.next(interrupt) {
+        if has_a_point {
+            let _ = tell.send(News::Began(number));
+            let performed = perform::on_own_thread(effort.tasks[number].clone(), interrupt.clone());
+            effort.learn(number, &performed);
+            let _ = tell.send(News::Ended(number, Box::new(performed)));
+        } else {
             let _ = tell.send(News::Pointless(number));
-            continue;
         }
-        let _ = tell.send(News::Began(number));
-        let performed = perform::on_own_thread(task.clone(), interrupt.clone());
-        effort.learn(number, &performed);
-        let _ = tell.send(News::Ended(number, Box::new(performed)));
+        effort.end(number);
     }
 }
 

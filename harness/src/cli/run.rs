@@ -18,7 +18,7 @@ use super::{Exit, Format, pages, targets};
 use crate::perform::{self, Performed, Task, World};
 use crate::session::{Earlier, PAGE};
 use crate::subject::Subject;
-use crate::world::descriptors;
+use crate::world::descriptors::{self, Room};
 
 /// The summary of all runs in the folder of run folders.
 const SUMMARY: &str = "junit.xml";
@@ -101,11 +101,14 @@ pub(super) fn run(args: &Args, output: Output) -> Exit {
     }
     let world = tasks[0].world;
     let jobs = args.jobs.map_or_else(|| default_jobs(world), usize::from);
-    if let Err(words) = open_out(&args.out).and_then(|()| room_for_live(world, &tasks, jobs)) {
-        output.error(words);
-        return Exit::Usage;
-    }
-    let Some(carried_out) = carry_out(tasks, Vec::new(), jobs, output) else {
+    let room = match open_out(&args.out).and_then(|()| room(world, &tasks, jobs)) {
+        Ok(room) => room,
+        Err(words) => {
+            output.error(words);
+            return Exit::Usage;
+        }
+    };
+    let Some(carried_out) = carry_out(tasks, Vec::new(), room, jobs, output) else {
         output.error("interrupted twice: the runs in progress were given up without a verdict");
         return Exit::Abandoned;
     };
@@ -263,17 +266,17 @@ fn open_out(out: &Path) -> Result<(), String> {
 }
 
 /// Live runs hold real sockets, and a process has so many file descriptors and no more.
-fn room_for_live(world: World, tasks: &[Task], jobs: usize) -> Result<(), String> {
+fn room(world: World, tasks: &[Task], jobs: usize) -> Result<Room, String> {
     if world != World::Live {
-        return Ok(());
+        return Ok(Room::unlimited());
     }
     // A client program takes four pipes more; its own connections are its own.
     let devices = tasks.iter().map(|task| {
         let per_device = if task.subject.client.is_some() { 2 } else { 1 };
         task.plan.devices.len() * per_device
     });
-    let devices = devices.collect();
-    descriptors::make_room(devices, jobs).map_err(|error| error.to_string())
+    let devices: Vec<_> = devices.collect();
+    descriptors::make_room(&devices, jobs).map_err(|error| error.to_string())
 }
 
 fn report(args: &Args, carried_out: CarriedOut, output: Output) -> Exit {

@@ -263,7 +263,7 @@ fn plan(args: &Args, subject: &Subject, crowd: &Crowd, duration: Time) -> Result
             plan.devices.len()
         ));
     }
-    descriptors::make_room(vec![plan.devices.len()], 1).map_err(|error| error.to_string())?;
+    descriptors::make_room(&[plan.devices.len()], 1).map_err(|error| error.to_string())?;
     Ok(plan)
 }
 
