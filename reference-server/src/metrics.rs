@@ -183,6 +183,7 @@ fn engine(text: &mut Text, stats: &Stats) {
         ("logins", "Successful logins.", stats.logins),
         ("new_installations", "Logins of a new installation.", stats.new_installations),
         ("takeovers", "Logins that ended another connection.", stats.takeovers),
+        ("late_hellos", "Connections whose hello came after a newer one's.", stats.late_hellos),
         ("silent_closed", "Connections closed because the peer was silent.", stats.silent_closed),
         ("login_timeouts", "Connections closed because they did not log in.", stats.login_timeouts),
         ("slow_closed", "Connections closed because they took too little.", stats.slow_closed),

@@ -69,6 +69,7 @@ pub const CATALOG: &[CatalogEntry] = catalog! {
     "ordering/trade-feed"
     "readers/slow-reader"
     "regression/added-twice-at-once"
+    "regression/late-hello"
     "regression/late-page"
     "regression/nothing-left-to-pull"
     "regression/receipts-after-a-long-wait"

@@ -78,6 +78,12 @@ impl Server {
             return self.fail(connection, ErrorCode::TooMany);
         }
         let device = self.device(hello.key);
+        // Whoever said this has made a newer connection since, and is not here any more.
+        if self.devices[device].newest.is_some_and(|newest| connection < newest) {
+            self.stats.late_hellos += 1;
+            return self.close(connection, GoodbyeCode::Takeover);
+        }
+        self.devices[device].newest = Some(connection);
         self.take_over(device);
         if self.devices[device].installation == Some(hello.installation) && !self.devices[device].resetting {
             self.attach(connection, device, true, &hello.positions);

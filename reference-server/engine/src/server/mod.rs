@@ -34,7 +34,8 @@ use crate::journal::{Entry, Query, Record, Recovered};
 pub use state::Server;
 pub use stats::Stats;
 
-/// One connection, named by the caller; never reused within a process.
+/// One connection, named by the caller: names rise in the order in which connections are accepted, and are never reused within
+/// a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ConnectionId(pub u64);
 

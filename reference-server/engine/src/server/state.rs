@@ -95,6 +95,8 @@ pub(super) struct Device {
     /// Rate limit: when the bucket was last counted, and what was in it (millionths of an operation).
     pub(super) bucket: (Time, u64),
     pub(super) connection: Option<ConnectionId>,
+    /// The newest connection on which the device logged in, or began to: what is older is not its any more.
+    pub(super) newest: Option<ConnectionId>,
     /// Conversations with something to push, each once.
     pub(super) outbox: VecDeque<ConversationIx>,
     /// Conversations with entries or receipts in flight.
@@ -283,6 +285,7 @@ impl Device {
             held_bytes: 0,
             bucket: (Time(0), 0),
             connection: None,
+            newest: None,
             outbox: VecDeque::new(),
             active: BTreeSet::new(),
             in_flight_entries: 0,

@@ -19,6 +19,8 @@ pub struct Stats {
     pub new_installations: u64,
     /// Logins that ended another connection of the same device.
     pub takeovers: u64,
+    /// Connections closed because their hello came after that of a newer connection of the same device.
+    pub late_hellos: u64,
     /// Connections closed because the peer was silent (half-open, found by heartbeat).
     pub silent_closed: u64,
     /// Connections closed because they did not log in.

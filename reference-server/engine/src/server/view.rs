@@ -28,7 +28,7 @@ impl Server {
 
 impl Device {
     fn view(&self, into: &mut impl Hasher) {
-        (self.installation, self.resetting, self.pending, self.connection).hash(into);
+        (self.installation, self.resetting, self.pending, self.connection, self.newest).hash(into);
         (&self.outbox, &self.active, self.in_flight_entries, self.timer_at.is_some()).hash(into);
         self.dedup.view(into);
         self.held.keys().for_each(|id| id.hash(into));

@@ -265,6 +265,47 @@ fn a_new_login_takes_over() {
     assert_eq!(rig.delivered(new), [3]);
 }
 
+/// AV-3-10: a hello that was under way while its device made a newer connection changes nothing (regression: an earlier installation's
+/// came after the reinstallation, took over, and had the cursors of the living one forgotten).
+#[test]
+fn a_hello_that_comes_late_changes_nothing() {
+    let mut rig = ServerRig::new();
+    let [a, _] = rig.room([A, B]);
+    rig.expect_accepted(a, &send(2, "text"), 2);
+    let (late, later, here) = (rig.connect(), rig.connect(), rig.connect());
+    rig.say(here, &hello(B, INSTALLATION + 1, &[]));
+    rig.say(here, &Frame::Ack { conversation: ROOM, up_to: 2 });
+    rig.heard(here);
+    let before = rig.stats();
+    rig.say(late, &hello(B, INSTALLATION, &[]));
+    rig.expect_goodbye(late, GoodbyeCode::Takeover);
+    assert_eq!(rig.heard(here), []);
+    rig.say(a, &send(3, "to the new one"));
+    assert_eq!(rig.delivered(here), [3]);
+    // Neither when the newer connection is over, nor from the same installation: whoever said it is not there any more.
+    rig.disconnect(here);
+    rig.say(later, &hello(B, INSTALLATION + 1, &[]));
+    rig.expect_goodbye(later, GoodbyeCode::Takeover);
+    let after = rig.stats();
+    assert_eq!((after.late_hellos, after.takeovers), (2, before.takeovers));
+    assert_eq!((after.new_installations, after.logins), (before.new_installations, before.logins));
+    let back = rig.connect();
+    assert!(welcomes(&rig.ask(back, &hello(B, INSTALLATION + 1, &[])))[0].resumed);
+}
+
+/// AV-3-10: it is late also while the newer connection's installation waits for its commit.
+#[test]
+fn a_hello_is_late_as_soon_as_a_newer_one_was_heard() {
+    let mut rig = ServerRig::new();
+    let (late, here) = (rig.connect(), rig.connect());
+    rig.commits = false;
+    rig.say(here, &hello(B, INSTALLATION + 1, &[]));
+    rig.say(late, &hello(B, INSTALLATION, &[]));
+    rig.expect_goodbye(late, GoodbyeCode::Takeover);
+    rig.commit();
+    assert_eq!(welcomes(&rig.heard(here)).len(), 1);
+}
+
 /// AV-3-6: a client that was taken over does not fight for the session.
 #[test]
 fn a_client_that_was_taken_over_stays_away() {
