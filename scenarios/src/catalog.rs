@@ -73,6 +73,7 @@ pub const CATALOG: &[CatalogEntry] = catalog! {
     "regression/late-page"
     "regression/nothing-left-to-pull"
     "regression/receipts-after-a-long-wait"
+    "regression/refused-in-a-row"
     "regression/reinstalled-welcome-lost"
     "regression/removed-added-removed"
     "regression/said-alone"

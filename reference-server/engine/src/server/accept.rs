@@ -46,18 +46,19 @@ impl Server {
             }
             _ => return,
         };
-        let mut taken = self.on_operation(device, operation);
-        while let Some(id) = taken {
-            taken = self.take_follower(device, id).and_then(|next| self.on_operation(device, next));
+        if self.on_operation(device, operation) {
+            while let Some(next) = self.take_follower(device) {
+                self.on_operation(device, next);
+            }
         }
     }
 
-    /// Judges one operation; answers its id when it was newly proposed.
-    fn on_operation(&mut self, device: DeviceIx, operation: Operation) -> Option<MessageId> {
+    /// Judges one operation; answers whether what waited for it may go on: it was proposed, or refused for good.
+    fn on_operation(&mut self, device: DeviceIx, operation: Operation) -> bool {
         let (id, conversation) = (operation.id, operation.conversation);
         if id == MessageId(0) {
             self.tell(device, &Frame::Rejected { id, code: RejectCode::Forbidden });
-            return None;
+            return false;
         }
         let content = chain::content(conversation, &operation.body);
         let fingerprint = chain::fingerprint(&content);
@@ -66,49 +67,54 @@ impl Server {
             Known::New => {}
             Known::Pending if self.config.defects.has(Defect::RejectOfCommitted) => {
                 self.tell(device, &Frame::Rejected { id, code: RejectCode::Superseded });
-                return None;
+                return false;
             }
-            Known::Accepted(_) if self.config.defects.has(Defect::RetryUnanswered) => return None,
+            Known::Accepted(_) if self.config.defects.has(Defect::RetryUnanswered) => return false,
             Known::Pending => {
                 self.stats.dedup_hits += 1;
-                return None;
+                return false;
             }
             Known::Accepted(seq) => {
                 self.stats.dedup_hits += 1;
                 self.tell(device, &Frame::Accepted { id, conversation, seq });
-                return None;
+                return false;
             }
             Known::Refused(code) => {
-                self.refuse(device, (id, fingerprint), code);
-                return None;
+                self.refuse(device, (id, fingerprint), (code, operation.after));
+                return true;
             }
         }
-        if operation.after != MessageId(0) && !self.devices[device].dedup.has(operation.after) {
+        if !self.devices[device].dedup.is_settled(operation.after) {
             self.hold(device, operation);
-            return None;
+            return false;
         }
         match self.admit(device, &operation) {
             Ok(()) => {
                 self.propose_entry(device, operation, &content);
-                Some(id)
+                true
             }
             Err(Refusal::ForGood(code)) => {
-                self.refuse(device, (id, fingerprint), code);
+                self.refuse(device, (id, fingerprint), (code, operation.after));
                 self.refused(device, operation, &content);
-                None
+                true
             }
             Err(Refusal::ForNow) => {
                 self.retry_later(device, id);
-                None
+                false
             }
         }
     }
 
     /// Refuses for good: also what the refusal depends on may be taken back by the journal, and the answer must stay.
-    fn refuse(&mut self, device: DeviceIx, (id, fingerprint): (MessageId, u64), code: RejectCode) {
+    fn refuse(
+        &mut self,
+        device: DeviceIx,
+        (id, fingerprint): (MessageId, u64),
+        (code, after): (RejectCode, MessageId),
+    ) {
         self.stats.rejected += 1;
         if code != RejectCode::StaleId {
-            self.devices[device].dedup.refuse(id, fingerprint, code);
+            self.devices[device].dedup.refuse((id, fingerprint), code, after);
         }
         self.tell(device, &Frame::Rejected { id, code });
     }
@@ -238,9 +244,11 @@ impl Server {
         Some(operation)
     }
 
-    fn take_follower(&mut self, device: DeviceIx, id: MessageId) -> Option<Operation> {
-        let held = &self.devices[device].held;
-        let follower = *held.iter().find(|(_, Held(operation))| operation.after == id)?.0;
+    /// The oldest operation that waits for nothing any more.
+    fn take_follower(&mut self, device: DeviceIx) -> Option<Operation> {
+        let author = &self.devices[device];
+        let mut held = author.held.iter();
+        let follower = *held.find(|(_, Held(operation))| author.dedup.is_settled(operation.after))?.0;
         self.drop_held(device, follower)
     }
 }

@@ -15,7 +15,14 @@ pub(super) struct Dedup {
     committed: usize,
     /// Refused for good, with the fingerprint of what was refused; so that no late copy takes effect. Dies with the
     /// process, as all copies do.
-    refused: BTreeMap<(MessageId, u64), RejectCode>,
+    refused: BTreeMap<(MessageId, u64), Refusal>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Refusal {
+    code: RejectCode,
+    /// What the operation waited for itself; 0 = nothing.
+    after: MessageId,
 }
 
 #[derive(Clone, Copy, Debug, Hash)]
@@ -70,9 +77,29 @@ impl Dedup {
         Known::New
     }
 
-    /// Whether an operation that must come first is in: taken, or so old that it has left the window.
-    pub(super) fn has(&self, id: MessageId) -> bool {
+    /// Whether an operation that must come first has had its turn: it is in, or was refused for good after what it waited
+    /// for itself, which must be in still: the journal may have taken it back.
+    pub(super) fn is_settled(&self, id: MessageId) -> bool {
+        let id = self.awaited(id);
+        id == MessageId(0) || self.has(id)
+    }
+
+    /// Whether it is in: taken, or so old that it has left the window.
+    fn has(&self, id: MessageId) -> bool {
         self.newest() == Some(id) || self.find(id).is_ok() || self.is_below_window(id)
+    }
+
+    /// What somebody who waits for `id` waits for: where that was refused for good, what it waited for itself.
+    fn awaited(&self, mut id: MessageId) -> MessageId {
+        while let Some(before) = self.refused_after(id).filter(|before| *before < id) {
+            id = before;
+        }
+        id
+    }
+
+    fn refused_after(&self, id: MessageId) -> Option<MessageId> {
+        let mut of_id = self.refused.range((id, 0)..=(id, u64::MAX)).map(|(_, refusal)| refusal);
+        of_id.find(|refusal| refusal.code != RejectCode::IdConflict).map(|refusal| refusal.after)
     }
 
     pub(super) fn propose(&mut self, recent: RecentId) {
@@ -129,8 +156,10 @@ impl Dedup {
         }
     }
 
-    pub(super) fn refuse(&mut self, id: MessageId, fingerprint: u64, code: RejectCode) {
-        self.refused.insert((id, fingerprint), code);
+    pub(super) fn refuse(&mut self, id: (MessageId, u64), code: RejectCode, after: MessageId) {
+        // A chain of refusals is kept short: whoever asks later has one step to go.
+        let after = self.awaited(after);
+        self.refused.insert(id, Refusal { code, after });
         if self.refused.len() > limits::REFUSED_IDS_PER_DEVICE {
             self.refused.pop_first();
         }
@@ -140,8 +169,8 @@ impl Dedup {
     fn refusal(&self, id: MessageId, fingerprint: u64) -> Option<RejectCode> {
         let of_id = self.refused.range((id, 0)..=(id, u64::MAX));
         of_id
-            .filter(|((_, refused), code)| **code != RejectCode::IdConflict || *refused == fingerprint)
-            .map(|(_, code)| *code)
+            .filter(|((_, refused), it)| it.code != RejectCode::IdConflict || *refused == fingerprint)
+            .map(|(_, it)| it.code)
             .next()
     }
 
@@ -150,7 +179,7 @@ impl Dedup {
     pub(super) fn view(&self, into: &mut impl std::hash::Hasher) {
         use std::hash::Hash;
         (&self.taken, self.committed).hash(into);
-        self.refused.iter().for_each(|(id, code)| (id, *code as u8).hash(into));
+        self.refused.iter().for_each(|(id, refusal)| (id, refusal.code as u8, refusal.after).hash(into));
     }
 
     fn find(&self, id: MessageId) -> Result<usize, usize> {

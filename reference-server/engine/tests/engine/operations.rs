@@ -19,6 +19,12 @@ fn reply(id: u64, to: Seq) -> Frame {
     Frame::Send { id: MessageId(id), after: MessageId(0), conversation: ROOM, reply_to: Some(to), payload }
 }
 
+/// To a position that there is not.
+fn reply_after(id: u64, after: u64) -> Frame {
+    let Frame::Send { id, conversation, reply_to, payload, .. } = reply(id, 99) else { unreachable!() };
+    Frame::Send { id, after: MessageId(after), conversation, reply_to, payload }
+}
+
 fn rejected(code: RejectCode, id: u64) -> Frame {
     Frame::Rejected { id: MessageId(id), code }
 }
@@ -324,6 +330,54 @@ fn operations_of_a_device_keep_their_order() {
     // In another conversation it can.
     let other = ConversationId(8);
     rig.make(a, 7, other, users([1]));
+}
+
+/// AV-4-6: a refusal holds nobody up who waits for it (regression: each cost a round trip, so that a device that had been removed
+/// while it was away waited for its answers for as long as a minute).
+#[test]
+fn a_refusal_lets_the_next_ones_go() {
+    let mut rig = ServerRig::new();
+    let [a, _] = rig.room([A, B]);
+    assert_eq!(rig.ask(a, &send_after(5, 4)), []);
+    assert_eq!(rig.ask(a, &reply_after(4, 3)), []);
+    assert_eq!(rig.ask(a, &reply_after(3, 2)), []);
+    let heard = rig.ask(a, &reply_after(2, 0));
+    let refused = [2, 3, 4].map(|id| rejected(RejectCode::BadReply, id));
+    assert_eq!(heard[..3], refused);
+    assert!(accepts(&heard, MessageId(5), 2), "{heard:?}");
+    // Whoever comes later waits for nothing either.
+    rig.expect_rejected(a, &reply_after(7, 5), RejectCode::BadReply);
+    rig.expect_rejected(a, &reply_after(8, 7), RejectCode::BadReply);
+    rig.expect_accepted(a, &send_after(9, 8), 3);
+}
+
+/// AV-4-6: what the refused one waited for must be in still; and a conflict is no refusal of the id.
+#[test]
+fn a_refusal_lets_nobody_past_what_is_not_in() {
+    let mut rig = ServerRig::new();
+    let [a, _] = rig.room([A, B]);
+    rig.commits = false;
+    rig.say(a, &send(2, "text"));
+    assert_eq!(rig.ask(a, &reply_after(3, 2)), [rejected(RejectCode::BadReply, 3)]);
+    rig.refuse();
+    rig.commits = true;
+    rig.heard(a);
+    assert_eq!(rig.ask(a, &send_after(4, 3)), [], "2 is not in any more");
+    let heard = rig.ask(a, &send(2, "text"));
+    assert!(accepts(&heard, MessageId(2), 2) && accepts(&heard, MessageId(4), 3), "{heard:?}");
+
+    rig.commits = false;
+    rig.say(a, &send(5, "text"));
+    assert_eq!(rig.ask(a, &send(5, "other")), [rejected(RejectCode::IdConflict, 5)]);
+    rig.refuse();
+    rig.commits = true;
+    rig.heard(a);
+    assert_eq!(rig.ask(a, &send_after(6, 5)), []);
+    let heard = rig.ask(a, &send(5, "text"));
+    assert!(accepts(&heard, MessageId(5), 4) && accepts(&heard, MessageId(6), 5), "{heard:?}");
+    // Whoever names a later one, or itself, has to wait, and nobody with them.
+    assert_eq!(rig.ask(a, &send_after(8, 8)), []);
+    rig.expect_accepted(a, &send_after(9, 6), 6);
 }
 
 /// AV-4-6: what is held is bounded by count and by bytes; the rest is dropped, and comes again.
