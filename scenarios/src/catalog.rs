@@ -72,6 +72,7 @@ pub const CATALOG: &[CatalogEntry] = catalog! {
     "regression/late-hello"
     "regression/late-page"
     "regression/nothing-left-to-pull"
+    "regression/page-longer-than-patience"
     "regression/receipts-after-a-long-wait"
     "regression/refused-in-a-row"
     "regression/reinstalled-welcome-lost"

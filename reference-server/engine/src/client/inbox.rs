@@ -223,7 +223,7 @@ impl Client {
         let request = asked.request;
         self.set_timer(Timer::Sync(conversation), old, Some(at));
         self.stats.pulls += 1;
-        let limit = self.config.page_entries;
+        let limit = self.page_limit;
         self.transmit(&Frame::Sync { request, conversation, after, limit, purpose: Purpose::CatchUp });
     }
 
@@ -274,12 +274,14 @@ impl Client {
         }
         self.syncs.remove(&conversation);
         self.set_timer(Timer::Sync(conversation), retry_at, None);
+        self.ask_for_more();
     }
 
     /// A page for the application.
     fn finish_page(&mut self, page: Page) {
         if let Some(asked) = self.page_requests.remove(&page.request) {
             self.set_timer(Timer::Page(asked.request), asked.retry_at, None);
+            self.ask_for_more();
         }
         self.observe(Observation::Page {
             request: page.request & !PAGE_REQUEST,
@@ -311,7 +313,7 @@ impl Client {
         let old = asked.retry_at.replace(at);
         let (conversation, after) = (asked.conversation, asked.after);
         self.set_timer(Timer::Page(request), old, Some(at));
-        let limit = self.config.page_entries;
+        let limit = self.page_limit;
         self.transmit(&Frame::Sync { request, conversation, after, limit, purpose: Purpose::History });
     }
 
@@ -319,6 +321,25 @@ impl Client {
         if let Some(asked) = self.page_requests.get_mut(&request) {
             asked.retry_at = None;
             self.transmit_page_request(request);
+        }
+    }
+
+    /// A page arrived: the next one may be a little longer.
+    fn ask_for_more(&mut self) {
+        self.page_limit = self.page_limit.saturating_add(1).min(self.config.page_entries);
+    }
+
+    /// The connection was lost while pages were awaited. On a slow network a page can take longer than a connection lives on
+    /// which nothing else is heard; asked for again as it was, it would never arrive.
+    pub(super) fn ask_for_less(&mut self) {
+        let asked = self.syncs.values().chain(self.page_requests.values()).filter(|asked| asked.attempts > 0);
+        let lacking = asked.map(|asked| {
+            let head = self.conversations.get(&asked.conversation).map_or(0, |state| state.head);
+            head.saturating_sub(asked.after)
+        });
+        if let Some(lacking) = lacking.max() {
+            let most = u16::try_from(lacking).unwrap_or(u16::MAX).min(self.page_limit);
+            self.page_limit = (most / PAGE_SHRINKS_BY).max(1);
         }
     }
 
@@ -353,6 +374,8 @@ impl Client {
     }
 }
 
+/// A page that was awaited when its connection was lost is asked for with this part of its entries.
+const PAGE_SHRINKS_BY: u16 = 4;
 /// Marks the application's own request numbers on the wire, so that they never meet the engine's.
 const PAGE_REQUEST: u64 = 1 << 63;
 

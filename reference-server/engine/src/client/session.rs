@@ -52,6 +52,9 @@ impl Client {
         self.clear_timer(Timer::Hello);
         self.clear_timer(Timer::Heartbeat);
         self.suspend_operations();
+        if again {
+            self.ask_for_less();
+        }
         self.suspend_requests();
         self.suspend_marks();
         if again {

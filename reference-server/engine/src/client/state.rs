@@ -54,6 +54,8 @@ pub struct Client {
     /// The application's page requests.
     pub(super) page_requests: BTreeMap<u64, Asked>,
     pub(super) request_next: u64,
+    /// Entries asked for at a time: fewer than wanted after a connection was lost while a page was awaited.
+    pub(super) page_limit: u16,
     pub(super) held_entries: usize,
     pub(super) held_bytes: usize,
     /// Delivered and not consumed.
@@ -178,6 +180,7 @@ impl Client {
         let mut random = Random::new(seed);
         let installation = random.next_u64() | 1;
         Self {
+            page_limit: config.page_entries,
             config,
             key,
             token,

@@ -9,7 +9,7 @@ impl Client {
     /// Feeds the view to a hasher.
     pub(crate) fn view(&self, into: &mut impl Hasher) {
         assert!(self.effects.is_empty(), "a client is looked at when it waits for input");
-        (self.link, self.was_welcome, self.ordinal_next, self.request_next).hash(into);
+        (self.link, self.was_welcome, self.ordinal_next, self.request_next, self.page_limit).hash(into);
         for (id, operation) in &self.operations {
             (id, operation.conversation, operation.ordinal).hash(into);
             operation.retry_at.is_some().hash(into);

@@ -648,6 +648,43 @@ fn a_client_leaves_time_before_it_asks_again_in_vain() {
     assert!(matches!(asked(&rig.said())[..], [(_, ROOM, 6)]), "at once");
 }
 
+/// AV-6-9: a page that does not come before the connection is lost is asked for in parts (regression: on a slow network it took
+/// longer than the client waits for a word, on every connection anew).
+#[test]
+fn a_client_asks_for_less_when_a_page_does_not_come() {
+    fn limits(said: &[Frame]) -> Vec<u16> {
+        let of = |frame: &Frame| match frame {
+            Frame::Sync { limit, .. } => Some(*limit),
+            _ => None,
+        };
+        said.iter().filter_map(of).collect()
+    }
+    let mut rig = ClientRig::logged_in();
+    rig.hear(&Frame::Heads(vec![Head { conversation: ROOM, first: 1, head: 40 }]));
+    assert_eq!(limits(&rig.said()), [128]);
+    for fewer in [10, 2, 1, 1] {
+        rig.input(Input::Disconnected);
+        rig.pass(1_000);
+        rig.log_in();
+        assert_eq!(limits(&rig.said()), [fewer], "of 40");
+    }
+    // What arrives makes the next one longer; an application's page, too.
+    let all = entries(40);
+    rig.command(Command::ReadPage { request: 1, conversation: ROOM, after: 0 });
+    let request = asked(&rig.said())[0].0;
+    rig.hear(&page(request, &all[..1], 40));
+    rig.pass(700);
+    let said = rig.said();
+    assert_eq!(limits(&said), [2]);
+    rig.hear(&page(asked(&said)[0].0, &all[..2], 40));
+    assert_eq!(limits(&rig.said()), [3]);
+    // Who leaves loses nothing on the way.
+    rig.command(Command::Close);
+    rig.command(Command::Reconnect);
+    rig.log_in();
+    assert_eq!(limits(&rig.said()), [3]);
+}
+
 /// AV-6-7: what a client asks for at a time is bounded; unanswered, it asks again.
 #[test]
 fn a_client_bounds_its_requests() {
