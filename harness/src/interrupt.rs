@@ -5,6 +5,9 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+/// Whether somebody wants no more: an interrupt, or a time that is up. Asked again and again, from any thread.
+pub type Stop<'a> = &'a (dyn Fn() -> bool + Sync);
+
 /// Set at most once, shared between threads.
 #[derive(Clone, Debug, Default)]
 pub struct Interrupt(Arc<AtomicBool>);

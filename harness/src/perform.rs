@@ -25,7 +25,7 @@ use crate::panics;
 use crate::payload;
 use crate::session::{Brief, Earlier, Session, SessionError};
 use crate::subject::Subject;
-use crate::world::explore::{ExploreError, explore};
+use crate::world::explore::{ExploreError, explore_until};
 use crate::world::sim::simulate;
 
 pub use crate::subject::reference_claims;
@@ -225,8 +225,8 @@ fn in_simulation(plan: &Rc<Plan>, session: &Session, interrupt: Interrupt) -> En
 fn explored(plan: &Rc<Plan>, session: &Session, interrupt: Interrupt) -> Ended {
     let recorder = session.recorder();
     let ended = panics::caught(|| {
-        let (plan, recorder) = (plan.clone(), recorder);
-        explore(&plan.clone(), &recorder.clone(), move |world| {
+        let (plan, recorder, asked) = (plan.clone(), recorder, interrupt.clone());
+        explore_until(&plan.clone(), &recorder.clone(), &|| asked.is_set(), move |world| {
             let installer = installer(plan.clone());
             conduct(plan, world, installer, recorder, Some(interrupt))
         })

@@ -19,6 +19,7 @@ use std::thread;
 use avouch_scenarios::Scenario;
 use avouch_scenarios::schedule::{schedule, schedule_on, seed_of};
 
+pub use crate::interrupt::Stop;
 use states::State;
 use trial::{Broken, Signature, Trial};
 
@@ -94,10 +95,7 @@ pub fn scenario_of(options: &Options, run: u64) -> Scenario {
     }
 }
 
-/// Whether somebody wants no more: an interrupt, or a time that is up. Asked before every run, from any thread.
-pub type Stop<'a> = &'a (dyn Fn() -> bool + Sync);
-
-/// Sweeps. `tell` is called after every run, from any thread.
+/// Sweeps. `stop` is asked before every run, and within those that take long, which do not count then. `tell` is called after every run, from any thread.
 pub fn sweep(options: &Options, stop: Stop<'_>, tell: &(dyn Fn(Progress) + Sync)) -> Swept {
     let shared = Mutex::new(Shared::default());
     thread::scope(|scope| {
@@ -141,7 +139,10 @@ fn work(options: &Options, stop: Stop<'_>, shared: &Mutex<Shared>, tell: &(dyn F
             shared.next += 1;
             shared.next - 1
         };
-        let trial = trial::try_against_healthy(&scenario_of(options, run), &options.defects);
+        let trial = trial::try_against_healthy(&scenario_of(options, run), &options.defects, stop);
+        if trial.is_interrupted {
+            return;
+        }
         let mut shared = shared.lock().expect("no holder of this lock can panic");
         shared.cpu_ns += trial.cpu_ns;
         if !trial.broken.is_empty() {

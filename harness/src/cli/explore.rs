@@ -30,6 +30,8 @@ const SCOREBOARD_SEEDS: u64 = 10;
 const SCOREBOARD_CPU_TIME: Duration = Duration::from_secs(60);
 /// Shrinking one find takes no longer.
 const SHRINK_TIME: Duration = Duration::from_secs(120);
+/// Repeating what is left, for its timeline and in the world `sim`, no longer than this.
+const REPEAT_TIME: Duration = Duration::from_secs(120);
 /// Between two lines of progress.
 const TOLD_EVERY: Duration = Duration::from_millis(200);
 /// The word that stands for every defect.
@@ -207,9 +209,10 @@ fn settle_all(
                     let signature = &find.broken.signature;
                     output.progress(format!("shrinking {}: {} …", signature.guarantee, signature.anomaly));
                     let begun = now();
-                    let is_enough =
-                        || stop.load(Ordering::Relaxed) || now().duration_since(begun) >= SHRINK_TIME;
-                    let budget = Budget { runs: args.shrink_runs, stop: &is_enough };
+                    let is_over = |time| stop.load(Ordering::Relaxed) || now().duration_since(begun) >= time;
+                    let (is_enough, is_late) =
+                        (|| is_over(SHRINK_TIME), || is_over(SHRINK_TIME + REPEAT_TIME));
+                    let budget = Budget { runs: args.shrink_runs, stop: &is_enough, stop_all: &is_late };
                     match settle(&scenario_of(options, find.run), find, place, budget) {
                         Ok(record) => {
                             records.lock().expect("no holder of this lock can panic").push((index, record));
@@ -255,7 +258,7 @@ fn record(args: &Args, options: &Options, swept: &Swept, finds: Vec<Record>) -> 
 
 fn score(args: &Args, options: &Options, stop: &'static AtomicBool, output: Output) -> Exit {
     let is_enough = || stop.load(Ordering::Relaxed);
-    let budget = Budget { runs: args.shrink_runs, stop: &is_enough };
+    let budget = Budget { runs: args.shrink_runs, stop: &is_enough, stop_all: &is_enough };
     let tell =
         |name: &str, index: usize, all: usize| output.progress(format!("[{}/{all}] {name}", index + 1));
     let board = scoreboard::score(options, args.seeds, budget, &args.out, &tell);

@@ -25,7 +25,8 @@ const FINAL_READS_MAX: usize = 64;
 const FINAL_READS_NS_MAX: u64 = 20_000_000_000;
 
 /// Waits until every device has caught up and nothing moves any more, or the limit: counted from the heal; where some
-/// are never healed, from the last progress, because how long the server is busy with them is not in the plan.
+/// are never healed, from the last gain, because how long the server is busy with them is not in the plan. A gain is what the
+/// plan bounds: a client that logs in again and again moves, gains nothing, and must not go on for ever.
 pub(super) async fn drain<W: World + 'static>(stage: &Stage<W>) {
     let mut missing = settled(stage, stage.plan.phases.drain_ns_max).await;
     for round in 0..stage.plan.phases.reconnects_max {
@@ -63,16 +64,20 @@ async fn settled<W: World>(stage: &Stage<W>, limit_ns: u64) -> Option<String> {
     let limit_ns = stage.now_ns() + limit_ns;
     let mut moved = u64::MAX;
     let mut still_since_ns = stage.now_ns();
+    let (mut gained, mut gained_ns) = (u64::MAX, stage.now_ns());
     let mut receipts = (u64::MAX, None);
     loop {
         let now_ns = stage.now_ns();
-        let (moves, events) = {
+        let (moves, gains, events) = {
             let progress = stage.recorder.progress();
-            (progress.moved, progress.events)
+            (progress.moved, progress.gained, progress.events)
         };
         if moves != moved {
             moved = moves;
             still_since_ns = now_ns;
+        }
+        if gains != gained {
+            (gained, gained_ns) = (gains, now_ns);
         }
         let lost_after_ns = stage.plan.phases.lost_after_ns;
         let may_be_late = lost_after_ns.is_none_or(|after_ns| now_ns - still_since_ns < after_ns);
@@ -89,7 +94,7 @@ async fn settled<W: World>(stage: &Stage<W>, limit_ns: u64) -> Option<String> {
         let limit_ns = if stage.plan.abandoned.is_empty() {
             limit_ns
         } else {
-            still_since_ns + stage.plan.phases.drain_ns_max
+            gained_ns + stage.plan.phases.drain_ns_max
         };
         if now_ns >= limit_ns || stage.is_over() {
             return missing.or_else(|| Some("it was still moving".to_owned()));

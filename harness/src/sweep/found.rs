@@ -4,6 +4,9 @@ use std::fmt::Write as _;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
 
 use avouch_reports::render::{Renderer, Text};
 use avouch_reports::run::{End, Run};
@@ -22,13 +25,18 @@ use crate::subject::Subject;
 /// Candidates that shrinking one find tries, unless somebody wants another number.
 pub const SHRINK_RUNS: u64 = 5_000;
 
+/// Between two looks whether somebody wants no more, while a find is repeated.
+const LOOK: Duration = Duration::from_millis(50);
+
 /// How much shrinking may cost.
 #[derive(Clone, Copy)]
 pub struct Budget<'a> {
     /// Candidates.
     pub runs: u64,
-    /// Whether somebody wants no more.
+    /// Whether shrinking took long enough, or somebody wants no more.
     pub stop: Stop<'a>,
+    /// The same for everything that is done with a find: what is left is repeated for its timeline, and in the other world.
+    pub stop_all: Stop<'a>,
 }
 
 /// Where a find goes, and with which defects it was found.
@@ -55,13 +63,21 @@ pub fn shrunk(
         if tried > budget.runs || (budget.stop)() {
             return Tried::Enough;
         }
-        if shows(candidate, signature, defects) { Tried::Same } else { Tried::Other }
+        match shows_until(candidate, signature, defects, budget.stop) {
+            None => Tried::Enough,
+            Some(true) => Tried::Same,
+            Some(false) => Tried::Other,
+        }
     };
-    if same(scenario) != Tried::Same {
-        return Err(
-            "The schedule did not show it a second time, so it cannot be shrunk: this is a bug of avouch."
-                .into(),
-        );
+    match same(scenario) {
+        Tried::Same => {}
+        Tried::Enough => return Err("It was not shrunk: somebody wanted no more, or its time was up.".into()),
+        Tried::Other => {
+            return Err(
+                "The schedule did not show it a second time, so it cannot be shrunk: this is a bug of avouch."
+                    .into(),
+            );
+        }
     }
     let seed = scenario.seed.unwrap_or(1);
     let start = match resolved(scenario, seed) {
@@ -73,11 +89,22 @@ pub fn shrunk(
 
 /// Whether a scenario shows that kind of break: with defects planted, and not without them.
 pub fn shows(scenario: &Scenario, signature: &Signature, defects: &[String]) -> bool {
+    shows_until(scenario, signature, defects, &|| false) == Some(true)
+}
+
+/// The same; `None` if somebody wanted no more before that was known.
+fn shows_until(
+    scenario: &Scenario,
+    signature: &Signature,
+    defects: &[String],
+    stop: Stop<'_>,
+) -> Option<bool> {
     let does = |defects: &[String]| {
-        let trial = on_fresh_thread(|| trial::try_scenario(scenario, defects));
-        trial.broken.iter().any(|broken| broken.signature == *signature)
+        let trial = on_fresh_thread(|| trial::try_until(scenario, defects, stop));
+        let shows = trial.broken.iter().any(|broken| broken.signature == *signature);
+        (!trial.is_interrupted).then_some(shows)
     };
-    does(defects) && (defects.is_empty() || !does(&[]))
+    Some(does(defects)? && (defects.is_empty() || !does(&[])?))
 }
 
 /// Writes the schedule of a find as it was drawn, at once: whatever happens later, it is there.
@@ -113,10 +140,11 @@ pub fn settle(scenario: &Scenario, find: &Find, place: Place<'_>, budget: Budget
     fs::create_dir_all(place.out)?;
     fs::write(&path, file_text(&least, find, place, &path, &story))?;
     let repeat = repeat(&path, place.defects);
-    let explored = record(&least, World::Explore, &path, place, &repeat);
+    let again = |world| record(&least, world, (&path, &repeat), place, budget.stop_all);
+    let explored = again(World::Explore);
     // On its runtime a livelock of half a minute takes hours.
     let can_be_simulated = signature.guarantee != LIVELOCK;
-    let simulated = can_be_simulated.then(|| record(&least, World::Sim, &path, place, &repeat));
+    let simulated = can_be_simulated.then(|| again(World::Sim));
     if let Ok(run) = &explored {
         let mut text = Vec::new();
         Text::default().render(run, &mut text)?;
@@ -169,19 +197,42 @@ fn repeat(path: &Path, defects: &[String]) -> String {
 fn record(
     scenario: &Scenario,
     world: World,
-    file: &Path,
+    (file, repeat): (&Path, &str),
     place: Place<'_>,
-    repeat: &str,
+    stop: Stop<'_>,
 ) -> Result<Run, String> {
+    if stop() {
+        return Err("it was interrupted before it was repeated".to_owned());
+    }
     let mut plan = trial::plan_of(scenario, place.defects)?;
     plan.scenario = file.file_stem().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     let folder = place.out.join("runs").join(format!("{}-{}", plan.scenario, world.name()));
     let task = Task { plan, world, folder, repeat: repeat.to_owned(), subject: Subject::reference() };
-    let run = perform::on_own_thread(task, Interrupt::default()).run;
+    let run = perform_until(task, stop);
     match &run.end {
         End::ToolFailed { why } => Err(why.clone()),
+        End::Interrupted => Err("its repetition was interrupted".to_owned()),
         _ => Ok(run),
     }
+}
+
+/// Performs a task while somebody looks whether anybody wants no more: in the world `sim` a run can take very long.
+pub(super) fn perform_until(task: Task, stop: Stop<'_>) -> Run {
+    let (interrupt, is_over) = (Interrupt::default(), AtomicBool::new(false));
+    thread::scope(|scope| {
+        let watch = scope.spawn(|| {
+            while !is_over.load(Ordering::Relaxed) && !interrupt.is_set() {
+                if stop() {
+                    interrupt.set();
+                }
+                thread::park_timeout(LOOK);
+            }
+        });
+        let run = perform::on_own_thread(task, interrupt.clone()).run;
+        is_over.store(true, Ordering::Relaxed);
+        watch.thread().unpark();
+        run
+    })
 }
 
 fn run_shows(run: &Run, signature: &Signature) -> bool {

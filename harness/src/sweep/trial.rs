@@ -8,8 +8,8 @@ use avouch_scenarios::Scenario;
 use avouch_scenarios::plan::{Fault, NodeVerb, Plan, PlannedFault};
 use nix::time::{ClockId, clock_gettime};
 
-use super::on_fresh_thread;
 use super::states::{Reached, Watch};
+use super::{Stop, on_fresh_thread};
 use crate::conductor::{Ended, fault_kind};
 use crate::perform;
 use crate::world::explore::{ExploreOptions, Outcome, explore_run_watched};
@@ -48,6 +48,8 @@ pub struct Trial {
     pub broken: Vec<Broken>,
     /// Why nothing follows from the run although nothing is broken.
     pub doubt: Option<String>,
+    /// Somebody wanted no more before it was over: nothing follows from it.
+    pub is_interrupted: bool,
     /// Rare states.
     pub reached: Reached,
     /// Processor time of this thread. Nanoseconds.
@@ -56,11 +58,16 @@ pub struct Trial {
 
 /// Carries a scenario out with its own seed. A scenario without a plan is a doubt.
 pub fn try_scenario(scenario: &Scenario, defects: &[String]) -> Trial {
+    try_until(scenario, defects, &|| false)
+}
+
+/// The same, until somebody wants no more.
+pub fn try_until(scenario: &Scenario, defects: &[String], stop: Stop<'_>) -> Trial {
     let begun_ns = thread_cpu_ns();
     let mut trial = match plan_of(scenario, defects) {
         Ok(plan) => {
             let is_disk_bad = plan.faults.iter().any(spoils_disk);
-            let mut trial = try_plan(plan);
+            let mut trial = try_plan(plan, stop);
             if is_disk_bad && trial.broken.iter().any(|broken| broken.signature.guarantee == DIED) {
                 // A server that starts, or comes back, on a disk that fails gives up, and is right to.
                 trial.broken.clear();
@@ -76,13 +83,14 @@ pub fn try_scenario(scenario: &Scenario, defects: &[String]) -> Trial {
 
 /// The same; with defects planted also without them: a schedule in which the healthy server is accused, too, shows nothing
 /// of a defect.
-pub fn try_against_healthy(scenario: &Scenario, defects: &[String]) -> Trial {
-    let mut trial = on_fresh_thread(|| try_scenario(scenario, defects));
+pub fn try_against_healthy(scenario: &Scenario, defects: &[String], stop: Stop<'_>) -> Trial {
+    let mut trial = on_fresh_thread(|| try_until(scenario, defects, stop));
     if defects.is_empty() || trial.broken.is_empty() {
         return trial;
     }
-    let healthy = on_fresh_thread(|| try_scenario(scenario, &[]));
+    let healthy = on_fresh_thread(|| try_until(scenario, &[], stop));
     trial.cpu_ns += healthy.cpu_ns;
+    trial.is_interrupted |= healthy.is_interrupted;
     if !healthy.broken.is_empty() {
         trial.broken.clear();
         trial.doubt = Some("the server is accused without the planted defect, too".to_owned());
@@ -103,17 +111,20 @@ fn spoils_disk(fault: &PlannedFault) -> bool {
     matches!(&fault.fault, Fault::Node(node) if matches!(node.verb, NodeVerb::FailSync | NodeVerb::DiskFull))
 }
 
-fn try_plan(plan: Plan) -> Trial {
+fn try_plan(plan: Plan, stop: Stop<'_>) -> Trial {
     let watch = Rc::new(RefCell::new(Watch::default()));
     let observer = watch.clone();
     let plan = Rc::new(plan);
     let outcome = explore_run_watched(
         &plan,
-        ExploreOptions::default(),
+        ExploreOptions { stop: Some(stop), ..ExploreOptions::default() },
         Box::new(move |event| observer.borrow_mut().observe(event)),
     );
     let reached = watch.borrow().reached();
-    Trial { broken: broken(&outcome), doubt: doubt(&plan, &outcome), reached, cpu_ns: 0 }
+    if outcome.ended == Ended::Interrupted {
+        return Trial { is_interrupted: true, ..Trial::default() };
+    }
+    Trial { broken: broken(&outcome), doubt: doubt(&plan, &outcome), reached, ..Trial::default() }
 }
 
 fn broken(outcome: &Outcome) -> Vec<Broken> {
@@ -171,6 +182,9 @@ fn doubt(plan: &Plan, outcome: &Outcome) -> Option<String> {
     }
     if outcome.counts.accepted == 0 {
         return Some("no operation succeeded".to_owned());
+    }
+    if outcome.undrained.is_some() {
+        return Some("the drain did not converge".to_owned());
     }
     let unfired = plan.faults.iter().find(|fault| outcome.unfired.contains(&fault.id))?;
     Some(format!("a planned fault never took effect ({})", fault_kind(&unfired.fault)))

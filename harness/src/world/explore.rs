@@ -37,6 +37,7 @@ use crate::client::Clock;
 use crate::conductor::Ended;
 use crate::device::Device;
 use crate::handle::{Handle, Status};
+use crate::interrupt::Stop;
 use crate::recorder::Recorder;
 use agenda::Turn;
 use executor::Executor;
@@ -47,6 +48,10 @@ use seat::Seat;
 
 /// The run ends at the latest then, on its own clock. Nanoseconds.
 const SIMULATED_NS_MAX: u64 = 24 * 3_600 * 1_000_000_000;
+
+/// Turns from one question whether somebody wants no more to the next. The usual run takes fewer and is never asked, so that it does not
+/// depend on the answer; the longest ask many times a second.
+const STOP_TURNS: u64 = 65_536;
 
 /// Why an explored run did not come to its end: bugs of the server or of this tool.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -72,6 +77,9 @@ pub enum ExploreError {
         /// When the run was ended. Nanoseconds.
         now_ns: u64,
     },
+    /// Somebody wanted no more.
+    #[error("it was interrupted")]
+    Interrupted,
     /// It would go on for ever.
     #[error("the run was not over after {} simulated hours", SIMULATED_NS_MAX / 3_600_000_000_000)]
     TooLong,
@@ -80,11 +88,12 @@ pub enum ExploreError {
 impl ExploreError {
     /// What that says of the run. A livelock is the target's or its clients': what is due later could still come, so nothing
     /// is late yet, but whoever repeats themselves at once, without end, keeps everybody busy for nothing, and on real
-    /// machines for ever. The rest stands for a death: nobody can say whose fault it is.
+    /// machines for ever; a whole day of it is one, too, however slow: the conductor's phases are over long before. The rest stands for a death: nobody can say whose fault it is.
     pub fn into_ended(self) -> Ended {
         match self {
-            Self::Livelock { .. } => Ended::Livelock(self.to_string()),
-            Self::Panicked(_) | Self::StandsStill(_) | Self::TooLong => Ended::TargetDied(self.to_string()),
+            Self::Livelock { .. } | Self::TooLong => Ended::Livelock(self.to_string()),
+            Self::Interrupted => Ended::Interrupted,
+            Self::Panicked(_) | Self::StandsStill(_) => Ended::TargetDied(self.to_string()),
         }
     }
 }
@@ -105,6 +114,21 @@ where
     Fut: Future<Output = T> + 'static,
     T: 'static,
 {
+    explore_until(plan, recorder, &|| false, conduct)
+}
+
+/// The same, until somebody wants no more.
+pub fn explore_until<F, Fut, T>(
+    plan: &Plan,
+    recorder: &Recorder,
+    stop: Stop<'_>,
+    conduct: F,
+) -> Result<T, ExploreError>
+where
+    F: FnOnce(Rc<ExploreWorld>) -> Fut,
+    Fut: Future<Output = T> + 'static,
+    T: 'static,
+{
     let world = Rc::new(ExploreWorld {
         now_ns: Rc::default(),
         executor: Executor::default(),
@@ -117,7 +141,10 @@ where
     let answer = Rc::new(Cell::new(None));
     let (conducted, slot) = (conduct(world.clone()), answer.clone());
     world.executor.spawn(Box::pin(async move { slot.set(Some(conducted.await)) }));
-    loop {
+    for turns in 1_u64.. {
+        if turns.is_multiple_of(STOP_TURNS) && stop() {
+            return Err(ExploreError::Interrupted);
+        }
         world.executor.run();
         if let Some(answer) = answer.take() {
             return Ok(answer);
@@ -128,6 +155,7 @@ where
             turn => world.scene.borrow_mut().take(turn),
         }
     }
+    unreachable!("nobody lives for 2^64 turns")
 }
 
 struct Ends(Rc<ExploreWorld>);

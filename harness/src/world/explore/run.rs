@@ -4,24 +4,27 @@ use std::cell::RefCell;
 use std::hash::{Hash, Hasher};
 use std::rc::Rc;
 
-use avouch_reports::history::Event;
+use avouch_reports::history::{Event, What};
 use avouch_reports::verdict::{Judgement, Verdict};
 use avouch_scenarios::plan::Plan;
 use rustc_hash::FxHasher;
 
-use super::explore;
+use super::explore_until;
 use crate::check::{Judge, explain};
 use crate::conductor::{Ended, conduct};
+use crate::interrupt::Stop;
 use crate::panics;
 use crate::perform;
 use crate::recorder::{Owing, Recorder, Sink};
 
 /// What is wanted besides the judgements.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct ExploreOptions {
+#[derive(Clone, Copy, Default)]
+pub struct ExploreOptions<'a> {
     /// Keep every event, and let each finding have its timeline. For the repetition of a violation: it costs memory
     /// and time, and changes nothing of the run.
     pub explained: bool,
+    /// Ends the run early, as [`Ended::Interrupted`].
+    pub stop: Option<Stop<'a>>,
 }
 
 /// What a schedule came to.
@@ -33,6 +36,8 @@ pub struct Outcome {
     pub judgements: Vec<Judgement>,
     /// Planned faults of which nothing shows that they took effect: the run proves nothing then.
     pub unfired: Vec<u32>,
+    /// What was missing when the drain was given up; `None` if nothing was, or if there was no drain.
+    pub undrained: Option<String>,
     /// A fingerprint of the whole event stream: the same plan gives the same one, in every process of one build.
     pub hash: u64,
     /// How much happened.
@@ -76,7 +81,7 @@ impl Outcome {
 
 /// Carries a plan out and judges it, on this thread. The same plan gives the same outcome, however often and wherever
 /// it is called. A panic in an engine is in the outcome. The plan must have passed [`perform::check_plan`].
-pub fn explore_run(plan: &Rc<Plan>, options: ExploreOptions) -> Outcome {
+pub fn explore_run(plan: &Rc<Plan>, options: ExploreOptions<'_>) -> Outcome {
     explore_run_watched(plan, options, Box::new(|_| {}))
 }
 
@@ -84,7 +89,7 @@ pub fn explore_run(plan: &Rc<Plan>, options: ExploreOptions) -> Outcome {
 pub type Observer = Box<dyn FnMut(&Event)>;
 
 /// As [`explore_run`]; `observe` sees every event.
-pub fn explore_run_watched(plan: &Rc<Plan>, options: ExploreOptions, mut observe: Observer) -> Outcome {
+pub fn explore_run_watched(plan: &Rc<Plan>, options: ExploreOptions<'_>, mut observe: Observer) -> Outcome {
     let tap = Rc::new(RefCell::new(Tap::new(plan, options)));
     let sink: Sink = {
         let tap = tap.clone();
@@ -98,7 +103,8 @@ pub fn explore_run_watched(plan: &Rc<Plan>, options: ExploreOptions, mut observe
         let recorder =
             Recorder::new(sink).owing(Owing::of(&perform::reference_claims(), &perform::check_options(plan)));
         let (of_conductor, plan) = (recorder.clone(), plan.clone());
-        let ended = explore(&plan.clone(), &recorder, move |world| {
+        let stop = options.stop.unwrap_or(&|| false);
+        let ended = explore_until(&plan.clone(), &recorder, stop, move |world| {
             let installer = perform::installer(plan.clone());
             conduct(plan, world, installer, of_conductor, None)
         });
@@ -123,15 +129,16 @@ struct Tap {
     hasher: FxHasher,
     events: u64,
     last_ns: u64,
+    undrained: Option<String>,
     kept: Option<Vec<Event>>,
 }
 
 impl Tap {
-    fn new(plan: &Plan, options: ExploreOptions) -> Self {
+    fn new(plan: &Plan, options: ExploreOptions<'_>) -> Self {
         let judge =
             Judge::new(&perform::reference_claims(), &plan.expect.guarantees, perform::check_options(plan));
         let kept = options.explained.then(Vec::new);
-        Self { judge, hasher: FxHasher::default(), events: 0, last_ns: 0, kept }
+        Self { judge, hasher: FxHasher::default(), events: 0, last_ns: 0, undrained: None, kept }
     }
 
     fn take(&mut self, event: &Event) {
@@ -139,13 +146,16 @@ impl Tap {
         event.hash(&mut self.hasher);
         self.events += 1;
         self.last_ns = event.at_ns;
+        if let What::Drained { converged: false, missing } = &event.what {
+            self.undrained = Some(missing.clone());
+        }
         if let Some(kept) = &mut self.kept {
             kept.push(event.clone());
         }
     }
 
     fn conclude(self, ended: Ended, counts: Counts, panic: Option<String>) -> Outcome {
-        let Self { judge, hasher, events, last_ns, kept } = self;
+        let Self { judge, hasher, events, last_ns, undrained, kept } = self;
         let kept = kept.unwrap_or_default();
         let unfired = judge.unfired();
         let judged = panics::caught(|| {
@@ -163,6 +173,7 @@ impl Tap {
             ended,
             judgements,
             unfired,
+            undrained,
             hash: hasher.finish(),
             counts: Counts { events, simulated_ns: last_ns, ..counts },
             panic: panic.or(broken),

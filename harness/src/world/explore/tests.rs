@@ -4,7 +4,7 @@ use avouch_reports::history::{Device, Phase, What};
 use avouch_scenarios::parse_scenario;
 use avouch_scenarios::plan::Plan;
 
-use super::{ExploreError, ExploreOptions, ExploreWorld, Outcome, explore, explore_run};
+use super::{ExploreError, ExploreOptions, ExploreWorld, Outcome, explore, explore_run, explore_until};
 use crate::conductor::Ended;
 use crate::recorder::Recorder;
 use crate::world::World;
@@ -83,11 +83,54 @@ fn a_run_in_which_somebody_repeats_himself_at_once_is_ended() {
 }
 
 #[test]
+fn who_wants_no_more_is_heard_within_a_run() {
+    let for_ever = async |world: Rc<ExploreWorld>| {
+        loop {
+            world.sleep_ns(1_000_000).await;
+        }
+    };
+    let recorder = Recorder::new(Box::new(|_| Ok(())));
+    let ended: Result<(), _> = explore_until(&plan("", 1), &recorder, &|| true, for_ever);
+    assert_eq!(ended, Err(ExploreError::Interrupted));
+    assert_eq!(ExploreError::Interrupted.into_ended(), Ended::Interrupted);
+}
+
+/// One message is longer than the server waits for a word on such a network: its sender logs in again and again, for ever.
+#[test]
+fn a_drain_in_which_nobody_gains_anything_ends() {
+    let text = r#"
+        about = "A test."
+        [cluster]
+        settings = { heartbeat_ms = 500, silent_ms = 2000 }
+        [workload]
+        users = 3
+        duration = "1s"
+        [network]
+        profile = "edge"
+        [[conversation]]
+        members = ["u0", "u1", "u2"]
+        [[step]]
+        at = "0s"
+        device = "u0.d1"
+        send = { conversation = "c0", payload = "65536 B" }
+        [phases]
+        abandoned = "u2.d1"
+    "#;
+    let scenario = parse_scenario("test.toml", text).expect("the test's scenario is sound");
+    let plan = Rc::new(scenario.plan("test", 1).expect("the test's scenario has a plan"));
+    let outcome = explore_run(&plan, ExploreOptions::default());
+    assert_eq!((outcome.ended.clone(), outcome.is_violated()), (Ended::Whole, false));
+    assert!(outcome.undrained.is_some_and(|missing| missing.contains("u0.d1")));
+    let limit_ns = plan.phases.setup_ns_max + plan.phases.chaos_ns + 3 * plan.phases.drain_ns_max;
+    assert!(outcome.counts.simulated_ns < limit_ns, "{} ns", outcome.counts.simulated_ns);
+}
+
+#[test]
 fn who_is_never_healed_is_owed_nothing_and_the_others_everything() {
     for seed in 1..=5 {
         let mut plan = (*plan(EVERYTHING, seed)).clone();
         plan.abandoned = vec![1];
-        let outcome = explore_run(&Rc::new(plan), ExploreOptions { explained: true });
+        let outcome = explore_run(&Rc::new(plan), ExploreOptions { explained: true, stop: None });
         assert_eq!(outcome.ended, Ended::Whole);
         assert!(!outcome.is_violated(), "{:#?}", outcome.violated().collect::<Vec<_>>());
         let drained = outcome.events.iter().find_map(|event| match &event.what {
@@ -108,7 +151,7 @@ fn who_is_never_healed_is_owed_nothing_and_the_others_everything() {
 fn explaining_changes_nothing_of_the_run() {
     let plan = plan(EVERYTHING, 9);
     let plain = explore_run(&plan, ExploreOptions::default());
-    let explained = explore_run(&plan, ExploreOptions { explained: true });
+    let explained = explore_run(&plan, ExploreOptions { explained: true, stop: None });
     assert_eq!((plain.hash, plain.counts), (explained.hash, explained.counts));
     assert_eq!(explained.events.len() as u64, explained.counts.events);
 }
