@@ -20,13 +20,15 @@ use std::path::PathBuf;
 use std::rc::Rc;
 
 use avouch_reports::history::{Device, Header};
-use avouch_reports::latency::LatencyGate;
+use avouch_reports::latency::{INTERVAL_NS, LatencyGate};
 use avouch_reports::load::{LoadRecord, NoiseFloor};
 use avouch_reports::run::Run;
 use avouch_scenarios::load::{Schedule, Sender};
 use avouch_scenarios::plan::Plan;
 
+use crate::conductor::Ended;
 use crate::interrupt::Interrupt;
+use crate::recorder::Recorder;
 use crate::session::{Brief, Earlier, Session, SessionError};
 use crate::subject::Subject;
 use crate::world::live::{Parts, Way, perform_with};
@@ -80,22 +82,37 @@ pub struct Loaded {
 
 /// How devices reach the server: past the proxy wherever no link is to be disturbed.
 pub fn way(order: &Order) -> Way {
+    way_of(&order.plan, &order.subject)
+}
+
+/// The same of a plan and a target.
+pub fn way_of(plan: &Plan, subject: &Subject) -> Way {
     use avouch_scenarios::plan::{Delay, Fault, LinkShape};
     let on_links = |fault: &Fault| matches!(fault, Fault::Link(_));
     let triggered =
         |when: &avouch_scenarios::plan::When| matches!(when, avouch_scenarios::plan::When::OnFrame(_));
     let plain =
         |shape: &LinkShape| shape.rate_bytes_per_s.is_none() && matches!(shape.delay, Delay::Fixed { ns: 0 });
-    let disturbed = order.plan.faults.iter().any(|fault| on_links(&fault.fault) || triggered(&fault.when));
-    let is_far = !(plain(&order.plan.network.up) && plain(&order.plan.network.down));
-    if disturbed || is_far || order.subject.client.is_some() { Way::Proxied } else { Way::Direct }
+    let disturbed = plan.faults.iter().any(|fault| on_links(&fault.fault) || triggered(&fault.when));
+    let is_far = !(plain(&plan.network.up) && plain(&plan.network.down));
+    if disturbed || is_far || subject.client.is_some() { Way::Proxied } else { Way::Direct }
 }
 
 /// Carries a load test out.
 pub fn perform(order: Order, interrupt: Interrupt, live: &Live) -> Result<Loaded, SessionError> {
+    perform_in(order, live, |parts, recorder, pace| perform_with(parts, recorder, interrupt, pace))
+}
+
+/// The same, in whatever world `carry_out` has: a null target needs no socket.
+pub fn perform_in(
+    order: Order,
+    live: &Live,
+    carry_out: impl FnOnce(&Parts<'_>, &Recorder, &Pace) -> Ended,
+) -> Result<Loaded, SessionError> {
     let brief = brief(&order);
     let (plan, way) = (brief.plan.clone(), way(&order));
     let (apart, taps) = Session::open(brief)?.apart();
+    let taps = taps.by_intervals_of(interval_ns(plan.phases.chaos_ns));
     let connects: BTreeMap<Device, u64> = (0..)
         .zip(&plan.devices)
         .filter_map(|(number, device)| Some((Device(number), device.connects_at_ns?)))
@@ -105,7 +122,7 @@ pub fn perform(order: Order, interrupt: Interrupt, live: &Live) -> Result<Loaded
     let recorder = scribe.recorder(apart.owing(), closed.clone());
     let pace = Pace::new(order.schedule.clone(), closed, order.start_unix_ms, scribe.flusher());
     let parts = Parts { plan: &plan, subject: &order.subject, folder: &order.folder, way };
-    let ended = perform_with(&parts, &recorder, interrupt, &pace);
+    let ended = carry_out(&parts, &recorder, &pace);
     drop(recorder);
     let effort = pace.effort();
     let (taps, tally) = scribe.finish();
@@ -151,6 +168,16 @@ fn brief(order: &Order) -> Brief {
     };
     let options = subject.dialect.check_options(&plan);
     Brief { plan: Rc::new(plan), header, options, folder: order.folder.clone() }
+}
+
+/// How long a column of latencies over time is: a test of a few seconds has more to show than a few columns. Shorter ones cost
+/// processor time, which a long test has better use for.
+pub fn interval_ns(duration_ns: u64) -> u64 {
+    match duration_ns {
+        0..=5_000_000_000 => 100_000_000,
+        0..=20_000_000_000 => 250_000_000,
+        _ => INTERVAL_NS,
+    }
 }
 
 /// Those who send in a closed loop, each once.

@@ -115,9 +115,19 @@ impl Judging {
         options.planned_faults = planned.iter().map(|fault| fault.id).collect();
         Self {
             judge: Judge::new(&header.claims, &header.expected, options),
-            latency: LatencyRecorder::new(RecorderOptions { settle_ns: SETTLE_NS }),
+            latency: LatencyRecorder::new(RecorderOptions {
+                settle_ns: SETTLE_NS,
+                ..RecorderOptions::default()
+            }),
             facts: RunFacts::new(planned),
         }
+    }
+
+    /// Latencies over time are told by intervals of that length. For whoever has seen nothing yet.
+    #[must_use]
+    pub fn by_intervals_of(mut self, interval_ns: u64) -> Self {
+        self.latency = LatencyRecorder::new(RecorderOptions { settle_ns: SETTLE_NS, interval_ns });
+        self
     }
 
     /// Takes the next event.
@@ -240,6 +250,13 @@ impl Apart {
 }
 
 impl Taps {
+    /// Latencies over time are told by intervals of that length. For whoever has heard nothing yet.
+    #[must_use]
+    pub fn by_intervals_of(mut self, interval_ns: u64) -> Self {
+        self.judgement = self.judgement.by_intervals_of(interval_ns);
+        self
+    }
+
     /// The latencies so far.
     pub fn latency(&self) -> &LatencyRecorder {
         &self.judgement.latency

@@ -49,8 +49,8 @@ pub fn merge(folders: &[PathBuf]) -> Result<(Run, LoadRecord), String> {
     belong_together(&parts)?;
     let mut header = parts[0].run.header.clone();
     header.notes.push(format!("merged from {} parts", parts.len()));
-    let options = if header.target == "reference" { Options::reference() } else { Options::default() };
-    let mut judging = Judging::new(&header, options, Vec::new());
+    let judging = Judging::new(&header, Options::of_target(&header.target), Vec::new());
+    let mut judging = judging.by_intervals_of(super::interval_ns(parts[0].record.duration_ns));
     let mut tally = Tally::default();
     for event in Together::open(&parts)? {
         let event = event?;
@@ -157,10 +157,20 @@ fn record(parts: &[Part], tally: &Tally, latency: &LatencyRecorder) -> LoadRecor
         faults: of_first.collect(),
         generator,
         objectives: first.objectives.iter().map(|objective| again(objective, latency)).collect(),
-        remarks: parts.iter().flat_map(|part| part.record.remarks.iter().cloned()).collect(),
+        modes_seen: of_parts(parts, |record| &record.modes_seen),
+        remarks: of_parts(parts, |record| &record.remarks),
         connections: None,
         ..first.clone()
     }
+}
+
+/// What was told of the parts; of which, where there are several.
+fn of_parts(parts: &[Part], of: fn(&LoadRecord) -> &[String]) -> Vec<String> {
+    let named = parts.iter().flat_map(|part| {
+        let number = part.record.shard.map_or(0, |shard| shard.number);
+        of(&part.record).iter().map(move |words| format!("part {number}: {words}"))
+    });
+    named.collect()
 }
 
 fn again(objective: &Objective, latency: &LatencyRecorder) -> Objective {

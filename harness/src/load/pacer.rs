@@ -14,7 +14,6 @@ use crate::conductor::{Stage, Workload};
 use crate::device::Order;
 use crate::handle::Letter;
 use crate::world::World;
-use crate::world::live::LiveWorld;
 use crate::world::live::effort::{self, Effort};
 
 /// Sends that are due within this are handed over together: a wake-up per message would be most of what a message costs.
@@ -52,7 +51,7 @@ impl Pace {
         *self.effort.borrow()
     }
 
-    async fn open_loop(&self, stage: &Rc<Stage<LiveWorld>>, timer: &Timer) {
+    async fn open_loop<W: World>(&self, stage: &Rc<Stage<W>>, timer: &Timer) {
         let begun_ns = stage.chaos_begun_ns();
         let mut at_once = 0;
         for send in self.schedule.sends() {
@@ -76,7 +75,7 @@ impl Pace {
         }
     }
 
-    async fn closed_loop(&self, stage: &Rc<Stage<LiveWorld>>, closed: &Closed) {
+    async fn closed_loop<W: World>(&self, stage: &Rc<Stage<W>>, closed: &Closed) {
         let until_ns = stage.chaos_begun_ns() + stage.plan.phases.chaos_ns;
         let mut index = 0;
         while stage.now_ns() < until_ns && !stage.is_over() {
@@ -101,8 +100,9 @@ impl Pace {
     }
 }
 
-impl Workload<LiveWorld> for Pace {
-    async fn ready(&self, stage: &Rc<Stage<LiveWorld>>) {
+/// In any world whose clock is the machine's.
+impl<W: World + 'static> Workload<W> for Pace {
+    async fn ready(&self, stage: &Rc<Stage<W>>) {
         let (flush, flushing) = (self.flush.clone(), stage.clone());
         stage.world.spawn_here(Box::pin(async move {
             loop {
@@ -119,7 +119,7 @@ impl Workload<LiveWorld> for Pace {
         wait(stage, &timer, SECOND_NS - into_second_ns).await;
     }
 
-    async fn carry_out(&self, stage: &Rc<Stage<LiveWorld>>) {
+    async fn carry_out(&self, stage: &Rc<Stage<W>>) {
         self.began.set(Some(effort::now()));
         match (&self.closed, Timer::new()) {
             (Some(closed), _) => self.closed_loop(stage, closed).await,
@@ -141,14 +141,14 @@ impl Workload<LiveWorld> for Pace {
     }
 }
 
-fn post(stage: &Stage<LiveWorld>, intended_ns: u64, send: &Send) {
+fn post<W: World>(stage: &Stage<W>, intended_ns: u64, send: &Send) {
     let conversation = send.sender.conversation;
     let what = Do::Send { conversation, message: send.message, bytes: send.bytes, reply: false };
     stage.post(send.sender.device, Letter::Order(Order::Do { intended_ns, what }));
 }
 
 /// Waits; false = the run was interrupted, or there is no timer any more.
-async fn wait(stage: &Stage<LiveWorld>, timer: &Timer, ns: u64) -> bool {
+async fn wait<W: World>(stage: &Stage<W>, timer: &Timer, ns: u64) -> bool {
     tokio::select! {
         biased;
         () = stage.interrupt.wait() => false,

@@ -8,11 +8,13 @@ use avouch_reports::latency::{
     From, GateResult, LatencyGate, LatencyRecorder, Stage, samples_needed, show_us,
 };
 use avouch_reports::load::{
-    Arrival, Bar, FaultWindow, Generator, LATE_US, LOAD_VERSION, LoadRecord, Objective, Payload, Shape,
-    Shard, StageLatency, Tally, Totals,
+    Arrival, Bar, FaultWindow, Gap, Generator, LATE_US, LOAD_VERSION, LoadRecord, Objective, Payload, Shape,
+    Shard, StageLatency, Tally, Totals, modes_seen,
 };
 use avouch_reports::run::{Outcome, Run};
 use avouch_reports::verdict::Verdict;
+use avouch_scenarios::load::Schedule;
+use avouch_scenarios::scenario::Arrivals as Spread;
 
 use super::Order;
 use crate::world::live::Way;
@@ -66,6 +68,7 @@ pub(super) fn complete(run: &mut Run, order: &Order, way: Way, seen: Seen<'_>) -
     let faults = (0..).zip(&order.described.faults).map(|(id, words)| {
         FaultWindow::new(id, words.clone(), figures.iter().find(|figures| figures.id == id))
     });
+    let faults: Vec<FaultWindow> = faults.collect();
     let seconds = tally.seconds(latency);
     let mut remarks = Vec::new();
     if way == Way::Proxied {
@@ -100,15 +103,26 @@ pub(super) fn complete(run: &mut Run, order: &Order, way: Way, seen: Seen<'_>) -
         bars: Bar::all(latency),
         connections: tally.connections(),
         seconds,
-        faults: faults.collect(),
         generator,
         noise_floor: order.noise_floor,
         objectives,
         knee_steps: Vec::new(),
         knee: None,
-        modes_seen: Vec::new(),
+        modes_seen: modes_seen(latency, gap(order), &faults),
+        faults,
         remarks,
     }
+}
+
+/// Time between two sends of one sender; `None` = it changes, or answers decide.
+fn gap(order: &Order) -> Option<Gap> {
+    let Schedule { arrivals, senders, .. } = &order.schedule;
+    let [stretch] = arrivals.stretches[..] else { return None };
+    let is_steady = stretch.from_per_s.to_bits() == stretch.to_per_s.to_bits() && stretch.from_per_s > 0.0;
+    (is_steady && arrivals.burst.is_none() && order.window.is_none()).then(|| Gap {
+        mean_us: senders.len() as f64 * 1e6 / stretch.from_per_s,
+        is_equal: arrivals.spread == Spread::Constant,
+    })
 }
 
 pub(super) fn repeated(run: &Run) -> u64 {
@@ -271,4 +285,33 @@ fn silence(seconds: &[avouch_reports::load::SecondRow], tally: &Tally) -> Option
             named.join(", ")
         )
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::world::live::effort;
+
+    #[test]
+    fn a_wall_clock_that_jumps_is_a_remark_and_moves_no_time() {
+        let began = effort::now();
+        let jumped = |ms: i64| {
+            let mut effort = effort::now().since(&began);
+            effort.unix_ms = (effort.wall_s * 1e3) as i64 + ms;
+            clock_jump(Some(&effort))
+        };
+        assert_eq!((jumped(0), jumped(900)), (None, None));
+        let words = jumped(3_600_000).expect("an hour is a jump");
+        assert!(words.contains("jumped by 3600000 ms") && words.contains("monotonic"), "{words}");
+        assert_eq!(clock_jump(None), None);
+    }
+
+    /// The clock was set back to before the run began.
+    #[test]
+    fn a_wall_clock_that_is_set_back_is_seen_too() {
+        let mut began = effort::now();
+        began.unix_ms += 5_000;
+        let words = clock_jump(Some(&effort::now().since(&began))).expect("five seconds are a jump");
+        assert!(words.contains("jumped by -"), "{words}");
+    }
 }

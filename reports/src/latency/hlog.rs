@@ -14,7 +14,7 @@ use super::figures::{INTERVALS_MAX, IntervalFigures};
 use super::recorder::histogram;
 use super::{From, Series, Stage};
 
-/// Length of an interval.
+/// Length of an interval, unless somebody wants shorter ones; figures in short are always of this length.
 pub const INTERVAL_NS: u64 = 1_000_000_000;
 /// Largest interval log. Further intervals are left out, and a comment says so; totals are not affected.
 pub const HLOG_BYTES_MAX: usize = 64 * 1_024 * 1_024;
@@ -27,31 +27,53 @@ pub(super) struct IntervalLog {
     open: Vec<Histogram<u64>>,
     /// In short, what was closed.
     closed: Vec<IntervalFigures>,
+    /// Length of an interval.
+    interval_ns: u64,
     /// Number of the open interval.
     number: u64,
     any: bool,
+    /// Where intervals are shorter than a second.
+    second: Option<Second>,
 }
 
-impl Default for IntervalLog {
-    fn default() -> Self {
-        let open = (0..Series::COUNT).map(|_| histogram()).collect();
-        Self { text: String::new(), left_out: 0, open, closed: Vec::new(), number: 0, any: false }
-    }
+/// The second that is under way: figures of shorter intervals cannot be added up.
+#[derive(Debug)]
+struct Second {
+    number: u64,
+    /// From the intended send, per stage.
+    stages: [Histogram<u64>; Stage::ALL.len()],
 }
 
 impl IntervalLog {
+    /// Nothing recorded yet.
+    pub(super) fn new(interval_ns: u64) -> Self {
+        let open = (0..Series::COUNT).map(|_| histogram()).collect();
+        let second = (interval_ns != INTERVAL_NS)
+            .then(|| Second { number: 0, stages: std::array::from_fn(|_| histogram()) });
+        let (text, closed) = (String::new(), Vec::new());
+        Self { text, left_out: 0, open, closed, interval_ns, number: 0, any: false, second }
+    }
+
     /// Closes the open interval if its time is over.
     pub(super) fn advance(&mut self, now_ns: u64) {
-        let number = now_ns / INTERVAL_NS;
+        let number = now_ns / self.interval_ns;
         if number != self.number {
-            self.close();
+            self.close_interval();
             self.number = number;
+        }
+        let second = now_ns / INTERVAL_NS;
+        if self.second.as_ref().is_some_and(|open| open.number != second) {
+            self.close_second();
+            self.second.iter_mut().for_each(|open| open.number = second);
         }
     }
 
     pub(super) fn record(&mut self, series: Series, latency_us: u64) {
         self.any = true;
         self.open[series.index()].saturating_record(latency_us);
+        if let (Some(second), From::Intended) = (&mut self.second, series.from) {
+            second.stages[series.stage as usize].saturating_record(latency_us);
+        }
     }
 
     pub(super) fn write(&mut self, out: &mut dyn io::Write) -> io::Result<()> {
@@ -75,10 +97,26 @@ impl IntervalLog {
 
     /// Closes the open interval, whether its time is over or not: for the end of a run.
     pub(super) fn close(&mut self) {
+        self.close_interval();
+        self.close_second();
+    }
+
+    fn close_second(&mut self) {
+        let Some(second) = self.second.as_mut().filter(|it| it.stages.iter().any(|it| !it.is_empty())) else {
+            return;
+        };
+        if self.closed.len() < INTERVALS_MAX {
+            let stages = second.stages.each_ref().map(std::iter::once);
+            self.closed.push(IntervalFigures::new(second.number, stages));
+        }
+        second.stages.iter_mut().for_each(Histogram::reset);
+    }
+
+    fn close_interval(&mut self) {
         if !std::mem::take(&mut self.any) {
             return;
         }
-        if self.closed.len() < INTERVALS_MAX {
+        if self.second.is_none() && self.closed.len() < INTERVALS_MAX {
             let from_intended = |stage| {
                 let all = Series::all().filter(move |it| it.stage == stage && it.from == From::Intended);
                 all.map(|series| &self.open[series.index()])
@@ -100,10 +138,10 @@ impl IntervalLog {
             V2DeflateSerializer::new()
                 .serialize(histogram, &mut compressed)
                 .expect("a histogram of bounded values fits into memory");
-            let (start_s, length_s) =
-                (self.number * INTERVAL_NS / 1_000_000_000, INTERVAL_NS / 1_000_000_000);
+            let seconds = |ns: u64| format!("{}.{:03}", ns / 1_000_000_000, ns / 1_000_000 % 1_000);
+            let (start_s, length_s) = (seconds(self.number * self.interval_ns), seconds(self.interval_ns));
             let max_ms = histogram.max() as f64 / 1e3;
-            write!(self.text, "Tag={},{start_s}.000,{length_s}.000,{max_ms:.3},", series.tag())
+            write!(self.text, "Tag={},{start_s},{length_s},{max_ms:.3},", series.tag())
                 .expect("writing to a string never fails");
             base64(&compressed, &mut self.text);
             self.text.push('\n');

@@ -10,6 +10,8 @@ use super::{From, INTERVAL_NS, IntervalError, IntervalReader, Series, Sparse, St
 
 /// Most columns.
 pub const COLUMNS_MAX: u64 = 240;
+/// Shortest column that a log can ask for.
+const COLUMN_NS_MIN: u64 = 1_000_000;
 
 /// A stretch of time.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -44,6 +46,10 @@ impl OverTime {
         let mut over_time = Self::default();
         for interval in IntervalReader::new(input) {
             let interval = interval?;
+            // Shorter ones are as fine as a column can be.
+            if over_time.columns.is_empty() && (COLUMN_NS_MIN..INTERVAL_NS).contains(&interval.length_ns) {
+                over_time.column_ns = interval.length_ns;
+            }
             match Series::from_tag(&interval.tag) {
                 Some(series) => over_time.add(series, interval.from_ns, &interval.counts),
                 None => over_time.others += 1,

@@ -15,8 +15,8 @@ use rustc_hash::FxHashMap;
 use super::hlog::IntervalLog;
 use super::segments::Segments;
 use super::{
-    FaultFigures, From, IntervalFigures, LATENCY_US_MAX, LATENCY_US_MIN, LatencySummary, SIGNIFICANT_DIGITS,
-    Series, Stage, Window,
+    FaultFigures, From, INTERVAL_NS, IntervalFigures, LATENCY_US_MAX, LATENCY_US_MIN, LatencySummary,
+    SIGNIFICANT_DIGITS, Series, Stage, Window,
 };
 use crate::history::{Conversation, Device, Event, Message, ReceiptKind, User, What};
 
@@ -32,10 +32,18 @@ const ORDER_SLACK: usize = 1_024;
 pub const RECEIPT_CURSORS_MAX: usize = 2_000_000;
 
 /// How to record.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RecorderOptions {
     /// This long after a fault's end still counts as inside its window (time to reconnect and to work off a backlog).
     pub settle_ns: u64,
+    /// Length of an interval of the log: whole milliseconds that a second is a multiple of.
+    pub interval_ns: u64,
+}
+
+impl Default for RecorderOptions {
+    fn default() -> Self {
+        Self { settle_ns: 0, interval_ns: INTERVAL_NS }
+    }
 }
 
 /// What is known of a message that somebody still waits for.
@@ -113,7 +121,7 @@ impl LatencyRecorder {
         Self {
             options,
             totals: (0..Series::COUNT).map(|_| histogram()).collect(),
-            log: IntervalLog::default(),
+            log: IntervalLog::new(options.interval_ns),
             segments: Segments::default(),
             waiting: FxHashMap::default(),
             order: VecDeque::new(),
@@ -197,7 +205,7 @@ impl LatencyRecorder {
         Window::ALL.into_iter().map(|window| self.total(of(window)).len()).sum()
     }
 
-    /// Intervals that are over, in short.
+    /// Seconds that are over, in short.
     pub fn intervals(&self) -> &[IntervalFigures] {
         self.log.closed()
     }

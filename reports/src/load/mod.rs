@@ -10,6 +10,7 @@
 //! number is ever "not a number": what was not measured is `null`.
 
 mod measured;
+mod modes;
 mod planned;
 mod tally;
 #[cfg(test)]
@@ -22,6 +23,7 @@ pub use measured::{
     Bar, Connections, FaultWindow, Floor, Generator, KneeStep, LATE_US, NoiseFloor, Objective, SecondRow,
     StageLatency, Totals, WindowLatency,
 };
+pub use modes::{Gap, modes_seen};
 pub use planned::{Arrival, ArrivalKind, Payload, Shape, ShapeKind, Shard};
 pub use tally::{SECONDS_MAX, Tally};
 

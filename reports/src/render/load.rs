@@ -201,7 +201,10 @@ fn foot(record: &LoadRecord, out: &mut dyn Write) -> io::Result<()> {
     let speed = generator.messages_per_cpu_s.map_or_else(String::new, |speed| {
         format!("; {speed:.0} acceptances and deliveries per CPU-second, all checks included")
     });
-    writeln!(out, "  {}{speed}", visible(&generator.words))?;
+    // Where it is a reason for the result, it was said above.
+    let is_said = record.reasons.contains(&generator.words);
+    let words = if is_said { "the generator: see above".to_owned() } else { visible(&generator.words) };
+    writeln!(out, "  {words}{speed}")?;
     for words in record.modes_seen.iter().chain(&record.remarks) {
         writeln!(out, "  note: {}", visible(words))?;
     }

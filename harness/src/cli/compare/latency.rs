@@ -7,7 +7,9 @@ use std::path::{Path, PathBuf};
 
 use avouch_reports::compare::{Change, Compared, RunIntervals, compare};
 use avouch_reports::escape::visible;
-use avouch_reports::latency::{From, IntervalReader, Series, Sparse, Stage, name_of_percentile, show_us};
+use avouch_reports::latency::{
+    From, INTERVAL_NS, IntervalReader, Series, Sparse, Stage, name_of_percentile, show_us,
+};
 use avouch_reports::load::{LOAD_BYTES_MAX, LoadRecord};
 use avouch_reports::run::{RUN_BYTES_MAX, Run};
 
@@ -170,9 +172,11 @@ fn of_run(run: &LoadRun, stage: Stage) -> Result<RunIntervals, String> {
         if series.stage != stage || series.from != From::Intended {
             continue;
         }
+        // Second by second, however fine the log is: two runs of different length are compared alike.
+        let second = interval.from_ns / INTERVAL_NS;
         match intervals.last_mut() {
-            Some((from_ns, counts)) if *from_ns == interval.from_ns => counts.merge(&interval.counts),
-            _ => intervals.push((interval.from_ns, interval.counts)),
+            Some((last, counts)) if *last == second => counts.merge(&interval.counts),
+            _ => intervals.push((second, interval.counts)),
         }
     }
     let row = run.record.latency.iter().find(|row| row.stage == stage && row.from == From::Intended);

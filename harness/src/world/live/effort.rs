@@ -1,10 +1,19 @@
 //! What this process and this thread took of the processor, as the kernel counts it, and the wall clock.
 
 use std::fs;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
+use avouch_scenarios::keyed::{Purpose, draw};
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::time::TimeVal;
+
+const IDS: Purpose = Purpose::named("fresh-ids");
+/// Ids of one run: more than any has users or conversations.
+const IDS_OF_RUN_BITS: u32 = 20;
+/// Runs are told apart by so many bits.
+const FRESH_BITS: u32 = 42;
+static FRESH: AtomicU64 = AtomicU64::new(0);
 
 /// Counts since some time.
 #[derive(Clone, Copy, Debug)]
@@ -18,8 +27,9 @@ pub struct Effort {
     pub thread_ran_ns: Option<u64>,
     /// How long this thread was ready to run and did not.
     pub thread_waited_ns: Option<u64>,
-    /// The wall clock against the monotonic one. Milliseconds.
-    pub unix_ms: u64,
+    /// The wall clock. Milliseconds since the Unix epoch; of a difference, how far it went on, which is less than nothing where
+    /// it was set back.
+    pub unix_ms: i64,
 }
 
 /// The counts of now. For the thread that calls it.
@@ -37,7 +47,7 @@ pub fn now() -> Effort {
         process_cpu_s,
         thread_ran_ns: ran,
         thread_waited_ns: waited,
-        unix_ms: unix_ms(),
+        unix_ms: unix_ms() as i64,
     }
 }
 
@@ -48,6 +58,13 @@ pub fn now() -> Effort {
 )]
 pub fn unix_ms() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)
+}
+
+/// A number after which so many ids are free on a server that somebody else runs too, as nobody there has drawn it before: by the
+/// time, by the process and by how often it was asked for.
+pub fn fresh_ids() -> u64 {
+    let place = [unix_ms(), u64::from(std::process::id()), FRESH.fetch_add(1, Ordering::Relaxed)];
+    draw(0, IDS, &place) >> (u64::BITS - FRESH_BITS) << IDS_OF_RUN_BITS
 }
 
 impl Effort {
@@ -61,12 +78,12 @@ impl Effort {
             process_cpu_s: self.process_cpu_s - then.process_cpu_s,
             thread_ran_ns: less(self.thread_ran_ns, then.thread_ran_ns),
             thread_waited_ns: less(self.thread_waited_ns, then.thread_waited_ns),
-            unix_ms: self.unix_ms.saturating_sub(then.unix_ms),
+            unix_ms: self.unix_ms - then.unix_ms,
         }
     }
 
     /// By how much the wall clock jumped against the monotonic one. Milliseconds.
     pub fn clock_jump_ms(&self) -> i64 {
-        self.unix_ms as i64 - (self.wall_s * 1e3) as i64
+        self.unix_ms - (self.wall_s * 1e3) as i64
     }
 }

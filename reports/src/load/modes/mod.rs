@@ -1,0 +1,178 @@
+//! What stands out in how latencies are spread, and what it looks like, in plain words.
+//!
+//! A *peak* is a group of latencies with clearly fewer on either side, told apart from chance. A server that takes its time has one
+//! wide peak, and nothing is said of it. What is said has a cause that is known to be that long (a delayed acknowledgement, a
+//! timer, the gap between two sends), and only where the peak is narrow; or it is a second group, of which only the place is
+//! said. It is never more than "looks like": a histogram has no memory of what it waited for.
+//!
+//! Latencies count from the actual send here, so that this tool's own lateness is no peak, and outside of faults; only how long the
+//! longest are is held against the faults themselves.
+
+mod peaks;
+#[cfg(test)]
+mod tests;
+
+use hdrhistogram::Histogram;
+
+use super::FaultWindow;
+use crate::latency::{From, LatencyRecorder, Series, Stage, Window, show_us};
+use peaks::{Peak, Spread};
+
+/// Nagle's algorithm holds a small write until all before it is acknowledged, and Linux delays an acknowledgement by 40 ms at
+/// least (`TCP_DELACK_MIN`).
+const DELAYED_ACK_US: (f64, f64) = (39_000.0, 46_000.0);
+/// Linux sends again after 200 ms at the earliest (`TCP_RTO_MIN`); other systems delay acknowledgements by that.
+const RETRANSMISSION_US: (f64, f64) = (195_000.0, 216_000.0);
+/// Ticks of timers: of systems at 100 and 250 interrupts a second, and of event loops that count in milliseconds.
+const TICKS_US: [u64; 3] = [10_000, 4_000, 1_000];
+/// A single tick's peak begins at the tick and goes on for what else there was to do.
+const TICK_SLACK: f64 = 1.08;
+/// A peak may be off the gap by this share.
+const GAP_SLACK: f64 = 0.06;
+/// A median may be off what the gap would make of it by this share.
+const MEDIAN_SLACK: f64 = 0.15;
+/// Acknowledgements that wait for the next send come so many times later than the deliveries, which do not.
+const WAITED_FOR: u64 = 4;
+/// The longest latencies may be off a fault's length by these shares.
+const FAULT_SLACK: (f64, f64) = (0.93, 1.10);
+/// So many must have taken half of the fault's time.
+const FAULT_SAMPLES_MIN: u64 = 10;
+/// Peaks without a cause that are told, per stage: the largest.
+const NAMELESS_MAX: usize = 2;
+/// A peak without a cause has this share of the samples at least.
+const NAMELESS_SHARE_MIN: f64 = 0.005;
+
+/// What is known of the sends.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Gap {
+    /// Mean time between two sends of one sender.
+    pub mean_us: f64,
+    /// They are all equal; otherwise independent of each other.
+    pub is_equal: bool,
+}
+
+/// Everything that stands out. `gap`: where the rate stays the same.
+pub fn modes_seen(latency: &LatencyRecorder, gap: Option<Gap>, faults: &[FaultWindow]) -> Vec<String> {
+    let outside = |stage| latency.total(Series { stage, from: From::Sent, window: Window::Outside });
+    let mut told = Vec::new();
+    for stage in Stage::ALL {
+        told.extend(of_stage(stage.name(), outside(stage), gap));
+    }
+    let [accepted, delivered] = [Stage::Accepted, Stage::Delivered].map(outside);
+    told.extend(gap.and_then(|gap| waits_for_the_next(accepted, delivered, gap)));
+    told.extend(faults.iter().filter_map(|fault| as_long_as(fault, latency)));
+    told
+}
+
+fn of_stage(name: &str, histogram: &Histogram<u64>, gap: Option<Gap>) -> Vec<String> {
+    let spread = Spread::of(histogram);
+    let peaks = spread.peaks();
+    let samples = histogram.len();
+    let mut told = Vec::new();
+    let mut nameless: Vec<&Peak> = Vec::new();
+    for peak in &peaks {
+        let causes = causes(peak, gap);
+        if !causes.is_empty() {
+            told.push(format!("{}: this looks like {}", gather(name, peak, samples), causes.join(", or ")));
+        } else if !peak.is_highest && peak.count as f64 >= samples as f64 * NAMELESS_SHARE_MIN {
+            nameless.push(peak);
+        }
+    }
+    if let Some(words) = comb(name, histogram, gap) {
+        told.push(words);
+    } else {
+        nameless.sort_by_key(|peak| std::cmp::Reverse(peak.count));
+        let words =
+            |peak: &&Peak| format!("{}, apart from the rest; no cause is known", gather(name, peak, samples));
+        told.extend(nameless.iter().take(NAMELESS_MAX).map(words));
+    }
+    told
+}
+
+/// `accepted: 120 of 5000 latencies gather around 41.2 ms`.
+fn gather(name: &str, peak: &Peak, samples: u64) -> String {
+    format!("{name}: {} of {samples} latencies gather around {}", peak.count, show_us(peak.at_us as u64))
+}
+
+/// What is known to be as long as a peak.
+fn causes(peak: &Peak, gap: Option<Gap>) -> Vec<String> {
+    let mut causes = Vec::new();
+    if !peak.is_narrow {
+        return causes;
+    }
+    let within = |(from, to): (f64, f64)| (from..=to).contains(&peak.at_us);
+    if let Some(gap) = gap.filter(|gap| gap.is_equal && (peak.at_us / gap.mean_us - 1.0).abs() <= GAP_SLACK) {
+        causes.push(format!(
+            "an answer that waits for its sender's next message, which comes after {}",
+            show_us(gap.mean_us as u64)
+        ));
+    }
+    if within(DELAYED_ACK_US) {
+        causes.push(
+            "Nagle's algorithm waiting for a delayed acknowledgement (40 ms on Linux); TCP_NODELAY at the server ends that"
+                .to_owned(),
+        );
+    }
+    if within(RETRANSMISSION_US) {
+        causes.push("something that was lost and sent again (after 200 ms on Linux), or an acknowledgement delayed by 200 ms".to_owned());
+    }
+    let tick = TICKS_US.into_iter().find(|tick| within((*tick as f64 * 0.99, *tick as f64 * TICK_SLACK)));
+    causes.extend(tick.map(|tick| format!("a timer that ticks every {}", show_us(tick))));
+    causes
+}
+
+/// Several peaks at the multiples of a tick.
+fn comb(name: &str, histogram: &Histogram<u64>, gap: Option<Gap>) -> Option<String> {
+    let tick_us = TICKS_US.into_iter().find(|tick_us| peaks::is_comb(histogram, *tick_us))?;
+    let own = if gap.is_some_and(|gap| gap.is_equal) {
+        "; sends come at equal gaps, which can do the same"
+    } else {
+        ""
+    };
+    Some(format!(
+        "{name}: latencies gather at multiples of {0}: this looks like a timer that ticks every {0}{own}",
+        show_us(tick_us)
+    ))
+}
+
+/// Acknowledgements that leave the server with the answer to something later; as far as the gaps let it be seen.
+fn waits_for_the_next(accepted: &Histogram<u64>, delivered: &Histogram<u64>, gap: Gap) -> Option<String> {
+    if gap.is_equal || accepted.len() < peaks::SAMPLES_MIN || delivered.len() < peaks::SAMPLES_MIN {
+        return None;
+    }
+    let [accepted_us, delivered_us] = [accepted, delivered].map(|it| it.value_at_quantile(0.5));
+    // Gaps that are independent of each other are exponential.
+    let expected_us = gap.mean_us * std::f64::consts::LN_2;
+    let fits = (accepted_us as f64 / expected_us - 1.0).abs() <= MEDIAN_SLACK;
+    (fits && accepted_us >= WAITED_FOR * delivered_us.max(1)).then(|| {
+        format!(
+            "accepted: half of the senders wait {} although half of the deliveries took {}: this looks like acknowledgements that \
+             wait for their sender's next message, which comes after {} on average",
+            show_us(accepted_us),
+            show_us(delivered_us),
+            show_us(gap.mean_us as u64)
+        )
+    })
+}
+
+/// Whether the longest latencies end where waiting for the end of a fault would.
+fn as_long_as(fault: &FaultWindow, latency: &LatencyRecorder) -> Option<String> {
+    let length_us = fault.to_ns?.checked_sub(fault.from_ns?)? / 1_000;
+    let stage = Stage::ALL.into_iter().find(|stage| {
+        let all = Window::ALL.map(|window| latency.total(Series { stage: *stage, from: From::Sent, window }));
+        let longest_us = all.iter().map(|it| it.max()).max().unwrap_or(0);
+        let waited: u64 =
+            all.iter().map(|it| it.count_between(length_us / 2, longest_us.max(length_us / 2))).sum();
+        let share = longest_us as f64 / length_us.max(1) as f64;
+        waited >= FAULT_SAMPLES_MIN && (FAULT_SLACK.0..=FAULT_SLACK.1).contains(&share)
+    })?;
+    let all = Window::ALL.map(|window| latency.total(Series { stage, from: From::Sent, window }).max());
+    let longest_us = all.into_iter().max().unwrap_or(0);
+    Some(format!(
+        "{}: the longest latency, {}, is about as long as the fault `{}` ({}): this looks like messages that waited for its end",
+        stage.name(),
+        show_us(longest_us),
+        fault.words,
+        show_us(length_us)
+    ))
+}
