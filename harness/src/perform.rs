@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
+use std::sync::Arc;
 use std::thread;
 
 use avouch_engine::auth;
@@ -115,7 +116,7 @@ pub fn check_plan(plan: &Plan) -> Result<(), String> {
         ));
     }
     server_settings(plan)?;
-    protocol::check_plan(&protocol::Reference, plan)
+    protocol::check_plan(&protocol::Reference::default(), plan)
 }
 
 /// The reference server's configuration file for a plan: the plan's settings and the runs' secret.
@@ -280,17 +281,22 @@ fn takes_time(plan: &Plan, device: u32) -> bool {
 
 /// Devices that speak the reference protocol.
 pub fn installer(plan: Rc<Plan>) -> Installer {
+    installer_at(plan, SECRET.into(), 0)
+}
+
+/// The same at a server that runs already: with its secret, and ids after one that leaves nobody's out.
+pub fn installer_at(plan: Rc<Plan>, secret: Arc<str>, ids_after: u64) -> Installer {
     let defects = server_config(&plan).defects;
     Rc::new(move |device| {
-        let plan = plan.clone();
+        let (plan, secret) = (plan.clone(), secret.clone());
         Box::new(move |installation| -> Box<dyn Adapter> {
             let planned = &plan.devices[device as usize];
-            let key = reference::device_key(planned.user, device);
-            let token = auth::token(SECRET.as_bytes(), key, TOKEN_EXPIRY_MS);
+            let key = reference::device_key(planned.user, device, ids_after);
+            let token = auth::token(secret.as_bytes(), key, TOKEN_EXPIRY_MS);
             let seed = keyed::draw(plan.seed, CLIENT, &[u64::from(device), u64::from(installation)]);
             let salt = payload::salt(plan.seed);
             let first_id = u64::from(installation) << INSTALLATION_BITS;
-            let identity = Identity { user: planned.user, device, token, salt, seed, first_id };
+            let identity = Identity { user: planned.user, device, token, salt, seed, first_id, ids_after };
             let consume_window = takes_time(&plan, device).then_some(CONSUME_WINDOW);
             Box::new(Reference::new(identity, Config { consume_window, defects, ..Config::default() }))
         })

@@ -16,6 +16,7 @@ use crate::client::Carrier;
 use crate::conductor::Installer;
 use crate::link::Way;
 use crate::perform;
+use crate::world::live::effort;
 use crate::world::news::REFERENCE_FRAMING;
 use crate::world::proxy::Framing;
 
@@ -40,7 +41,7 @@ pub const PROTOCOLS: &[Protocol] = &[
         about: "the reference protocol, over WebSocket",
         configure: |options| {
             no_options(options)?;
-            Ok(Arc::new(Reference))
+            Ok(Arc::new(Reference::default()))
         },
     },
     super::exec::PROTOCOL,
@@ -173,8 +174,11 @@ fn no_options(options: &ProtocolOptions) -> Result<(), String> {
 }
 
 /// The reference protocol.
-#[derive(Clone, Copy, Debug)]
-pub struct Reference;
+#[derive(Clone, Default)]
+pub struct Reference {
+    /// What a server that runs already knows its clients by; `None` = it is the run's own.
+    pub secret: Option<Arc<str>>,
+}
 
 impl Dialect for Reference {
     fn words(&self) -> String {
@@ -222,7 +226,11 @@ impl Dialect for Reference {
     fn prepare(&self, _plan: &mut Plan) {}
 
     fn installer(&self, plan: Rc<Plan>) -> Installer {
-        perform::installer(plan)
+        match &self.secret {
+            None => perform::installer(plan),
+            // Nobody knows what it holds already, so nobody is who anybody was before.
+            Some(secret) => perform::installer_at(plan, secret.clone(), effort::fresh_ids()),
+        }
     }
 }
 

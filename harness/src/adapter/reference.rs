@@ -4,7 +4,8 @@
 //! before it leaves); delivery = an entry that the engine hands to the application, once and in order;
 //! redelivery = a copy that the engine recognised (`Suppressed`), with the server's own flag.
 //!
-//! User, device and conversation numbers of the plan are the protocol's ids, plus one.
+//! User, device and conversation numbers of the plan are the protocol's ids, plus one; on a server that runs already, users and
+//! conversations begin further up, so that no run meets what another left there.
 
 use std::collections::BTreeMap;
 
@@ -21,19 +22,9 @@ use bytes::Bytes;
 use super::{Adapter, Change, Effect, Input, Outgoing, Wish};
 use crate::payload;
 
-/// The protocol's id of a user of the plan.
-pub fn user_id(user: u32) -> UserId {
-    UserId(u64::from(user) + 1)
-}
-
-/// The protocol's name of a device of the plan.
-pub fn device_key(user: u32, device: u32) -> DeviceKey {
-    DeviceKey { user: user_id(user), device: DeviceId(device + 1) }
-}
-
-/// The protocol's id of a conversation of the plan.
-pub fn conversation_id(conversation: u32) -> ConversationId {
-    ConversationId(u64::from(conversation) + 1)
+/// The protocol's name of a device of the plan, where ids begin after `ids_after`.
+pub fn device_key(user: u32, device: u32, ids_after: u64) -> DeviceKey {
+    DeviceKey { user: UserId(ids_after + u64::from(user) + 1), device: DeviceId(device + 1) }
 }
 
 /// The protocol's words for its frames, for faults on frames.
@@ -56,6 +47,8 @@ pub struct Identity {
     pub seed: u64,
     /// Message ids of this installation come after this one: they rise per device, over all its installations.
     pub first_id: u64,
+    /// Ids of users and conversations come after this one: 0 where the server is the run's own.
+    pub ids_after: u64,
 }
 
 /// One device's side of the reference protocol.
@@ -79,7 +72,7 @@ pub struct Reference {
 impl Reference {
     /// A fresh installation.
     pub fn new(identity: Identity, config: Config) -> Self {
-        let key = device_key(identity.user, identity.device);
+        let key = device_key(identity.user, identity.device, identity.ids_after);
         let client = Client::new(config, key, identity.token.clone(), identity.seed);
         Self {
             client,
@@ -98,6 +91,27 @@ impl Reference {
 
     fn device(&self) -> Device {
         Device(self.identity.device)
+    }
+
+    fn user_id(&self, user: u32) -> UserId {
+        UserId(self.identity.ids_after + u64::from(user) + 1)
+    }
+
+    fn conversation_id(&self, conversation: u32) -> ConversationId {
+        ConversationId(self.identity.ids_after + u64::from(conversation) + 1)
+    }
+
+    fn number(&self, conversation: ConversationId) -> Conversation {
+        Conversation(self.of_plan(conversation.0))
+    }
+
+    fn user_number(&self, user: UserId) -> User {
+        User(self.of_plan(user.0))
+    }
+
+    /// The plan's number behind an id; what is none of the plan's has a number that nobody has.
+    fn of_plan(&self, id: u64) -> u32 {
+        u32::try_from(id.wrapping_sub(self.identity.ids_after + 1)).unwrap_or(u32::MAX)
     }
 
     fn name(&mut self, message: Message) -> MessageId {
@@ -125,7 +139,7 @@ impl Reference {
                 Command::Cancel { id }
             }
             Wish::MarkRead { conversation, up_to } => {
-                Command::MarkRead { conversation: conversation_id(conversation), up_to }
+                Command::MarkRead { conversation: self.conversation_id(conversation), up_to }
             }
             Wish::Page { conversation, request, after } => {
                 // A number of its own: a late copy of the page before must not pass for the answer to this request.
@@ -133,21 +147,21 @@ impl Reference {
                 self.pages.insert(self.page_next, request);
                 Command::ReadPage {
                     request: self.page_next,
-                    conversation: conversation_id(conversation),
+                    conversation: self.conversation_id(conversation),
                     after,
                 }
             }
             Wish::Send(Outgoing { conversation, message, payload, reply_to_seq }) => Command::Send {
                 id: self.name(message),
-                conversation: conversation_id(conversation),
+                conversation: self.conversation_id(conversation),
                 reply_to: reply_to_seq,
                 payload,
             },
             Wish::ChangeMembers(Change { conversation, message, added, removed }) => Command::ChangeMembers {
                 id: self.name(message),
-                conversation: conversation_id(conversation),
-                added: added.into_iter().map(user_id).collect(),
-                removed: removed.into_iter().map(user_id).collect(),
+                conversation: self.conversation_id(conversation),
+                added: added.into_iter().map(|user| self.user_id(user)).collect(),
+                removed: removed.into_iter().map(|user| self.user_id(user)).collect(),
             },
         })
     }
@@ -175,32 +189,32 @@ impl Reference {
             }
             Observation::Suppressed { conversation, entry, redelivered } => What::Suppressed {
                 device,
-                conversation: number(conversation),
+                conversation: self.number(conversation),
                 message: self.message_of(&entry),
                 seq: Some(entry.seq),
                 redelivered,
             },
             Observation::Acknowledged { conversation, up_to } => What::Acknowledged {
                 device,
-                conversation: number(conversation),
+                conversation: self.number(conversation),
                 up_to: Some(up_to),
                 message: None,
             },
             Observation::Gap { conversation, after, before } => {
-                What::Gap { device, conversation: number(conversation), after, before }
+                What::Gap { device, conversation: self.number(conversation), after, before }
             }
             Observation::ChainBroken { conversation, seq } => {
-                What::ChainBroken { device, conversation: number(conversation), seq }
+                What::ChainBroken { device, conversation: self.number(conversation), seq }
             }
             Observation::ReadConfirmed { conversation, up_to } => {
-                What::ReadConfirmed { device, conversation: number(conversation), up_to }
+                What::ReadConfirmed { device, conversation: self.number(conversation), up_to }
             }
             Observation::Receipt { conversation, by, delivered, read } => {
                 self.receipt(conversation, by, (delivered, read))?
             }
             Observation::Page { request, conversation, entries, complete } => What::Page {
                 device,
-                conversation: number(conversation),
+                conversation: self.number(conversation),
                 request: self.pages.remove(&request)?,
                 items: entries.iter().map(|entry| self.item(entry)).collect(),
                 complete,
@@ -209,7 +223,7 @@ impl Reference {
     }
 
     fn delivered(&self, conversation: ConversationId, entry: &Entry, redelivered: bool) -> What {
-        let (device, conversation) = (self.device(), number(conversation));
+        let (device, conversation) = (self.device(), self.number(conversation));
         match &entry.body {
             Body::Message { payload, .. } => What::Delivered {
                 device,
@@ -223,8 +237,8 @@ impl Reference {
                 device,
                 conversation,
                 seq: Some(entry.seq),
-                added: added.iter().map(|user| user_number(*user)).collect(),
-                removed: removed.iter().map(|user| user_number(*user)).collect(),
+                added: added.iter().map(|user| self.user_number(*user)).collect(),
+                removed: removed.iter().map(|user| self.user_number(*user)).collect(),
             },
         }
     }
@@ -235,7 +249,7 @@ impl Reference {
         let known = self.receipts.insert((conversation, by), marks).unwrap_or_default();
         let event = |kind, up_to| What::Receipt {
             device,
-            conversation: number(conversation),
+            conversation: self.number(conversation),
             by: Device(by.device.0.wrapping_sub(1)),
             kind,
             up_to,
@@ -323,12 +337,4 @@ impl Adapter for Reference {
     fn is_idle(&self) -> bool {
         self.pending.is_none() && self.client.is_idle()
     }
-}
-
-fn number(conversation: ConversationId) -> Conversation {
-    Conversation(u32::try_from(conversation.0.wrapping_sub(1)).unwrap_or(u32::MAX))
-}
-
-fn user_number(user: UserId) -> User {
-    User(u32::try_from(user.0.wrapping_sub(1)).unwrap_or(u32::MAX))
 }

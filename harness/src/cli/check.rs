@@ -67,7 +67,7 @@ fn open(args: &Args) -> Result<HistoryReader<BufReader<File>>, String> {
 
 /// A history of the reference server is read by its promises; one of another by the defaults, which excuse.
 fn options(header: &Header) -> Options {
-    if header.target == "reference" { Options::reference() } else { Options::default() }
+    Options::of_target(&header.target)
 }
 
 fn judge(args: &Args) -> Result<(Run, Option<String>), String> {

@@ -9,9 +9,9 @@ use avouch_scenarios::SCENARIO_BYTES_MAX;
 use avouch_scenarios::target::{Client, EXEC, Start, TARGETS, Target, parse_target};
 
 use crate::adapter::exec;
-use crate::adapter::protocol::PROTOCOLS;
+use crate::adapter::protocol::{self, PROTOCOLS};
 use crate::perform::read_bounded;
-use crate::subject::{Place, Subject};
+use crate::subject::{Place, REFERENCE, Subject};
 use crate::world::process::program::Invocation;
 
 /// A target that was found.
@@ -24,7 +24,15 @@ pub(super) struct Found {
     place: Option<Place>,
     /// The client program, if it is not as its file says.
     client: Option<Invocation>,
+    /// What our own server knows its clients by, where it runs already.
+    secret: Option<Arc<str>>,
 }
+
+/// Where the secret of such a server is found: as it finds it itself.
+const SECRET: &str = "AVOUCH_SERVER_SECRET";
+const SECRET_FILE: &str = "AVOUCH_SERVER_SECRET_FILE";
+/// Longest secret. Bytes.
+const SECRET_BYTES_MAX: usize = 64 * 1024;
 
 /// Finds a target by its name, the path of its file, the address of a running server, or a client program.
 pub(super) fn find(argument: &str) -> Result<Found, String> {
@@ -43,7 +51,7 @@ pub(super) fn find(argument: &str) -> Result<Found, String> {
         format!("there is no target `{argument}`\nhint: there is {known}; `avouch list targets` tells more")
     })?;
     let target = parse_target(entry.name, entry.text).map_err(|refused| refused.to_string())?;
-    Ok(Found { name: entry.name.to_owned(), target, place: None, client: None })
+    Ok(Found { name: entry.name.to_owned(), target, place: None, client: None, secret: None })
 }
 
 impl Found {
@@ -56,6 +64,9 @@ impl Found {
         let mut subject = Subject::new(&self.name, &self.target, chosen, self.place.clone())?;
         if let Some(client) = &self.client {
             subject.client = Some(client.clone());
+        }
+        if self.secret.is_some() {
+            subject.dialect = Arc::new(protocol::Reference { secret: self.secret.clone() });
         }
         Ok(subject)
     }
@@ -89,7 +100,7 @@ fn program(argument: &str, command: &str) -> Result<Found, String> {
     target.client =
         Some(Client { command: Vec::new(), environment: BTreeMap::new(), options: BTreeMap::new() });
     let client = Some(Invocation { words, environment: Vec::new() });
-    Ok(Found { name: argument.to_owned(), target, place: None, client })
+    Ok(Found { name: argument.to_owned(), target, place: None, client, secret: None })
 }
 
 /// As a shell would cut a command into words: blanks between, quotes and backslashes keep them together. Nothing else is special.
@@ -143,7 +154,7 @@ fn file(path: &Path) -> Result<Found, String> {
         }),
         _ => None,
     };
-    Ok(Found { name, target, place, client: None })
+    Ok(Found { name, target, place, client: None, secret: None })
 }
 
 /// A server that runs claims what the documents of its protocol promise: the target that is called as the protocol.
@@ -155,12 +166,34 @@ fn running(argument: &str, scheme: &str, address: &str) -> Result<Found, String>
     if !names_a_port(address) {
         return Err(format!("{argument}: no port is named\nhint: write {scheme}://host:port"));
     }
-    let entry = TARGETS.iter().find(|entry| entry.name == scheme).ok_or_else(|| {
+    let is_ours = scheme == "avouch";
+    let name = if is_ours { REFERENCE } else { scheme };
+    let entry = TARGETS.iter().find(|entry| entry.name == name).ok_or_else(|| {
         format!("what a server of {scheme} promises is not known here\nhint: write a target file for it")
     })?;
     let target = parse_target(entry.name, entry.text).map_err(|refused| refused.to_string())?;
     let place = Some(Place::Running(address.to_owned()));
-    Ok(Found { name: argument.to_owned(), target, place, client: None })
+    let secret = if is_ours { Some(secret(argument)?) } else { None };
+    Ok(Found { name: argument.to_owned(), target, place, client: None, secret })
+}
+
+/// What the server at that address was started with.
+fn secret(argument: &str) -> Result<Arc<str>, String> {
+    let told = |name| std::env::var(name).ok();
+    let secret = match (told(SECRET), told(SECRET_FILE)) {
+        (Some(secret), _) => secret,
+        (None, Some(path)) => {
+            let text = read_bounded(Path::new(&path), SECRET_BYTES_MAX);
+            text.map_err(|error| format!("{SECRET_FILE}: {path}: {error}"))?
+        }
+        (None, None) => {
+            return Err(format!(
+                "{argument}: it lets in only who knows its secret
+                 hint: set {SECRET_FILE}=FILE or {SECRET}=TEXT to what it was started with"
+            ));
+        }
+    };
+    Ok(secret.trim_end_matches(['\r', '\n']).into())
 }
 
 #[cfg(test)]
@@ -174,6 +207,7 @@ mod tests {
             ("gopher://x:1", "there is no protocol `gopher`"),
             ("avouch://x", "no port is named"),
             ("avouch://:1883", "no port is named"),
+            ("avouch://127.0.0.1:7700", "only who knows its secret"),
             ("nowhere.toml", "nowhere.toml"),
             ("exec:", "names no program"),
             ("exec:'a", "a quote ' is not closed"),
@@ -211,8 +245,8 @@ mod tests {
             for mode in found.target.mode_names() {
                 let place = Some(Place::Running("127.0.0.1:1".to_owned()));
                 let place = place.filter(|_| found.target.start.is_none());
-                let found =
-                    Found { place, name: found.name.clone(), target: found.target.clone(), client: None };
+                let (name, target) = (found.name.clone(), found.target.clone());
+                let found = Found { place, name, target, client: None, secret: None };
                 let subject = found.in_mode(Some(&mode));
                 let subject = subject.unwrap_or_else(|words| panic!("{words}"));
                 assert!(!subject.dialect.words().is_empty());
