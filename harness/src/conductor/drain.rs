@@ -33,13 +33,16 @@ pub(super) async fn drain<W: World + 'static>(stage: &Stage<W>) {
         if stage.is_over() {
             break;
         }
-        let before = stage.recorder.progress().delivered;
+        let (before, gained) = of_progress(stage);
         everybody_connects_again(stage).await;
         missing = settled(stage, stage.plan.phases.drain_ns_max).await;
-        let is_new = stage.recorder.progress().delivered > before;
+        let (after, gained_since) = of_progress(stage);
+        let is_new = after > before;
         // What is missing may only be late: it gets two more chances.
         let is_late = stage.recorder.progress().lacks_unplaced() && round + 1 < LATE_ROUNDS;
-        if !is_new && !is_late && missing.is_none() {
+        // All came back, waited to the limit, and nobody got anything, not even an answer: it is of no use to come once more.
+        let is_useless = missing.is_some() && gained_since == gained;
+        if is_useless || !is_new && !is_late && missing.is_none() {
             break;
         }
         if is_late {
@@ -57,6 +60,12 @@ pub(super) async fn drain<W: World + 'static>(stage: &Stage<W>) {
         stage.record(What::Quiet { device: Device(device) });
     }
     stage.record(What::Drained { converged: missing.is_none(), missing: missing.unwrap_or_default() });
+}
+
+/// What was delivered, and what anybody gained at all.
+fn of_progress<W: World>(stage: &Stage<W>) -> (u64, u64) {
+    let progress = stage.recorder.progress();
+    (progress.delivered, progress.gained)
 }
 
 /// Waits until nothing is missing and nothing moves, or the limit; what is missing then.

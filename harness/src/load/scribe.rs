@@ -3,8 +3,9 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 
 use avouch_reports::history::{Device, Event};
@@ -67,12 +68,19 @@ struct Desk {
     failure: Failure,
 }
 
+/// Why nothing is kept any more; asked for at every event, so that a full disk ends a slow test at once, too.
 #[derive(Clone, Default)]
-struct Failure(Arc<Mutex<Option<String>>>);
+struct Failure(Arc<(AtomicBool, Mutex<Option<String>>)>);
 
 impl Failure {
-    fn get(&self) -> MutexGuard<'_, Option<String>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    fn set(&self, why: String) {
+        self.0.1.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(why);
+        self.0.0.store(true, Ordering::Release);
+    }
+
+    fn get(&self) -> Option<String> {
+        let is_set = self.0.0.load(Ordering::Acquire);
+        is_set.then(|| self.0.1.lock().unwrap_or_else(PoisonError::into_inner).clone()).flatten()
     }
 }
 
@@ -119,12 +127,11 @@ impl Desk {
     fn put(&self, event: &Event) -> Result<(), String> {
         let mut batch = self.batch.borrow_mut();
         batch.push(event.clone());
-        if batch.len() < BATCH_EVENTS {
-            return Ok(());
+        if batch.len() >= BATCH_EVENTS {
+            drop(batch);
+            self.flush();
         }
-        drop(batch);
-        self.flush();
-        self.failure.get().clone().map_or(Ok(()), Err)
+        self.failure.get().map_or(Ok(()), Err)
     }
 
     fn flush(&self) {
@@ -132,7 +139,7 @@ impl Desk {
         if let (Some(sender), false) = (&*self.sender.borrow(), batch.is_empty())
             && sender.send(batch).is_err()
         {
-            self.failure.get().get_or_insert("the thread that records has ended".to_owned());
+            self.failure.set("the thread that records has ended".to_owned());
         }
     }
 }
@@ -151,7 +158,7 @@ fn write(
                 taps.hear(event);
             } else if let Err(why) = taps.take(event) {
                 is_kept = false;
-                failure.get().get_or_insert(why);
+                failure.set(why);
             }
         }
         if let Some(last) = batch.last()

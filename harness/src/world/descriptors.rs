@@ -9,6 +9,8 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 /// Per device: the proxy's port; and two connections at once (a new one may come while an old one ends), each with an
 /// end at the device, one at the proxy towards it, and one towards the server.
 const PER_DEVICE: u64 = 1 + 2 * 3;
+/// The same where no proxy stands between: two connections.
+const PER_DEVICE_DIRECT: u64 = 2;
 /// Per run: the runtime, files, the pipes to the server and its watchdog.
 const PER_RUN: u64 = 32;
 /// For the process itself.
@@ -86,6 +88,20 @@ pub fn make_room(devices_of_runs: &[usize], at_once: usize) -> Result<Room, TooF
     Ok(Room { left, of_runs })
 }
 
+/// Room for one run in which no proxy stands between.
+///
+/// # Errors
+/// It would not find room.
+pub fn make_room_direct(devices: usize) -> Result<(), TooFew> {
+    let needed = PER_DEVICE_DIRECT * devices as u64 + PER_RUN + PER_PROCESS;
+    // A system that does not tell its limit will tell when it is reached.
+    let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) else { return Ok(()) };
+    let wanted = needed.min(hard);
+    let is_raised = soft < wanted && setrlimit(Resource::RLIMIT_NOFILE, wanted, hard).is_ok();
+    let limit = if is_raised { wanted } else { soft };
+    if limit < needed { Err(TooFew { devices, needed, limit }) } else { Ok(()) }
+}
+
 /// Raises the soft limit as far as it goes, for a process that does not know how many it will need.
 pub fn raise() {
     if let Ok((_, hard)) = getrlimit(Resource::RLIMIT_NOFILE) {
@@ -111,6 +127,17 @@ mod tests {
             let error = make_room(&[5, 1_000_000_000_000, 7], 1).unwrap_err();
             let words = format!("7000000000064 open files are needed, and this process may have {hard}");
             assert!(error.to_string().contains(&words), "{error}");
+        }
+    }
+
+    #[test]
+    fn without_a_proxy_a_device_takes_less() {
+        let (.., hard) = limits();
+        let many = (hard / PER_DEVICE_DIRECT) as usize;
+        if hard < 1_000_000_000_000 {
+            assert_eq!(make_room_direct(many - 100), Ok(()));
+            assert!(make_room(&[many - 100], 1).is_err());
+            assert_eq!(make_room_direct(many).unwrap_err().devices, many);
         }
     }
 

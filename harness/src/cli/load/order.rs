@@ -28,6 +28,8 @@ const GROUPS: u32 = 4;
 /// The set-up must be done within this, and so much more for each session. Nanoseconds.
 const SETUP_NS: u64 = 10_000_000_000;
 const SETUP_NS_PER_SESSION: u64 = 10_000_000;
+/// What is still owed when the last message was sent is waited for as long as messages were sent, within these. Nanoseconds.
+const DRAIN_NS: (u64, u64) = (10_000_000_000, 60_000_000_000);
 /// Parts of one test.
 const SHARDS_MAX: u32 = 1_000;
 
@@ -252,6 +254,8 @@ fn plan(args: &Args, subject: &Subject, crowd: &Crowd, duration: Time) -> Result
     }
     "none".clone_into(&mut plan.network.profile);
     plan.phases.setup_ns_max = SETUP_NS + SETUP_NS_PER_SESSION * u64::from(crowd.users);
+    // A backlog may take as long as it took to grow; a server that is silent is not waited for much longer than it was asked.
+    plan.phases.drain_ns_max = duration.0.clamp(DRAIN_NS.0, DRAIN_NS.1);
     storm(args, crowd, &mut plan)?;
     subject.check_plan(&plan)?;
     if let Some(why) = plan.faults.iter().find_map(|planned| live::lacks(&planned.fault, subject)) {
@@ -263,7 +267,12 @@ fn plan(args: &Args, subject: &Subject, crowd: &Crowd, duration: Time) -> Result
             plan.devices.len()
         ));
     }
-    descriptors::make_room(&[plan.devices.len()], 1).map_err(|error| error.to_string())?;
+    let devices = plan.devices.len();
+    let room = match crate::load::way_of(&plan, subject) {
+        live::Way::Direct => descriptors::make_room_direct(devices),
+        live::Way::Proxied => descriptors::make_room(&[devices], 1).map(drop),
+    };
+    room.map_err(|error| error.to_string())?;
     Ok(plan)
 }
 
