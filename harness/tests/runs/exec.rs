@@ -41,7 +41,7 @@ fn toy() -> PathBuf {
 }
 
 /// A target file in a folder of its own: the toy server, and a client.
-fn target(folder: &Path, client: &str) -> PathBuf {
+pub(crate) fn target(folder: &Path, client: &str) -> PathBuf {
     let path = folder.join("toy.toml");
     let toy = toy().to_string_lossy().into_owned();
     let text = format!(
