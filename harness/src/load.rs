@@ -173,11 +173,9 @@ fn brief(order: &Order) -> Brief {
 /// How long a column of latencies over time is: a test of a few seconds has more to show than a few columns. Shorter ones cost
 /// processor time, which a long test has better use for.
 pub fn interval_ns(duration_ns: u64) -> u64 {
-    match duration_ns {
-        0..=5_000_000_000 => 100_000_000,
-        0..=20_000_000_000 => 250_000_000,
-        _ => INTERVAL_NS,
-    }
+    let finest = [(5_000_000_000, 100_000_000), (20_000_000_000, 250_000_000)];
+    let fits = finest.into_iter().find(|(up_to_ns, _)| duration_ns <= *up_to_ns);
+    fits.map_or(INTERVAL_NS, |(_, interval_ns)| interval_ns)
 }
 
 /// Those who send in a closed loop, each once.

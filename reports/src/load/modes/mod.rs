@@ -65,27 +65,30 @@ pub fn modes_seen(latency: &LatencyRecorder, gap: Option<Gap>, faults: &[FaultWi
 }
 
 fn of_stage(name: &str, histogram: &Histogram<u64>, gap: Option<Gap>) -> Vec<String> {
-    let spread = Spread::of(histogram);
-    let peaks = spread.peaks();
+    let peaks = Spread::of(histogram).peaks();
     let samples = histogram.len();
+    let comb = TICKS_US.into_iter().find(|tick_us| peaks::is_comb(histogram, *tick_us));
+    let ticks: Vec<u64> = comb.into_iter().chain(peaks.iter().filter_map(tick)).collect();
     let mut told = Vec::new();
     let mut nameless: Vec<&Peak> = Vec::new();
     for peak in &peaks {
-        let causes = causes(peak, gap);
+        let mut causes = causes(peak, gap);
+        // Of a comb its teeth are not told one by one.
+        causes.extend(tick(peak).filter(|_| comb.is_none()).map(words_of_tick));
         if !causes.is_empty() {
             told.push(format!("{}: this looks like {}", gather(name, peak, samples), causes.join(", or ")));
-        } else if !peak.is_highest && peak.count as f64 >= samples as f64 * NAMELESS_SHARE_MIN {
+        } else if !peak.is_highest
+            && peak.count as f64 >= samples as f64 * NAMELESS_SHARE_MIN
+            && !ticks.iter().any(|tick_us| is_multiple(peak, *tick_us))
+        {
             nameless.push(peak);
         }
     }
-    if let Some(words) = comb(name, histogram, gap) {
-        told.push(words);
-    } else {
-        nameless.sort_by_key(|peak| std::cmp::Reverse(peak.count));
-        let words =
-            |peak: &&Peak| format!("{}, apart from the rest; no cause is known", gather(name, peak, samples));
-        told.extend(nameless.iter().take(NAMELESS_MAX).map(words));
-    }
+    told.extend(comb.map(|tick_us| words_of_comb(name, tick_us, gap)));
+    nameless.sort_by_key(|peak| std::cmp::Reverse(peak.count));
+    let words =
+        |peak: &&Peak| format!("{}, apart from the rest; no cause is known", gather(name, peak, samples));
+    told.extend(nameless.iter().take(NAMELESS_MAX).map(words));
     told
 }
 
@@ -116,23 +119,41 @@ fn causes(peak: &Peak, gap: Option<Gap>) -> Vec<String> {
     if within(RETRANSMISSION_US) {
         causes.push("something that was lost and sent again (after 200 ms on Linux), or an acknowledgement delayed by 200 ms".to_owned());
     }
-    let tick = TICKS_US.into_iter().find(|tick| within((*tick as f64 * 0.99, *tick as f64 * TICK_SLACK)));
-    causes.extend(tick.map(|tick| format!("a timer that ticks every {}", show_us(tick))));
     causes
 }
 
+/// The tick that a narrow peak is as long as.
+fn tick(peak: &Peak) -> Option<u64> {
+    let is_of = |tick: &u64| (*tick as f64 * 0.99..=*tick as f64 * TICK_SLACK).contains(&peak.at_us);
+    TICKS_US.into_iter().find(is_of).filter(|_| peak.is_narrow)
+}
+
+/// Whether a peak is where several ticks are over.
+fn is_multiple(peak: &Peak, tick_us: u64) -> bool {
+    let ticks = peak.at_us / tick_us as f64;
+    ticks > 0.5 && (ticks - ticks.round()).abs() <= TICK_SLACK - 1.0
+}
+
+/// A scheduler hands a busy processor on at its own ticks.
+fn words_of_tick(tick_us: u64) -> String {
+    format!(
+        "ticks of {}: of a timer, or of a system whose processors have more to do than they can",
+        show_us(tick_us)
+    )
+}
+
 /// Several peaks at the multiples of a tick.
-fn comb(name: &str, histogram: &Histogram<u64>, gap: Option<Gap>) -> Option<String> {
-    let tick_us = TICKS_US.into_iter().find(|tick_us| peaks::is_comb(histogram, *tick_us))?;
+fn words_of_comb(name: &str, tick_us: u64, gap: Option<Gap>) -> String {
     let own = if gap.is_some_and(|gap| gap.is_equal) {
         "; sends come at equal gaps, which can do the same"
     } else {
         ""
     };
-    Some(format!(
-        "{name}: latencies gather at multiples of {0}: this looks like a timer that ticks every {0}{own}",
-        show_us(tick_us)
-    ))
+    let tick = show_us(tick_us);
+    format!(
+        "{name}: latencies gather at multiples of {tick}: this looks like {}{own}",
+        words_of_tick(tick_us)
+    )
 }
 
 /// Acknowledgements that leave the server with the answer to something later; as far as the gaps let it be seen.

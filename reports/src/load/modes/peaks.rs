@@ -80,7 +80,7 @@ impl Spread {
         if self.samples < SAMPLES_MIN {
             return Vec::new();
         }
-        let smooth: Vec<f64> = (0..PLACES).map(|place| self.around(&self.counts, place, 1)).collect();
+        let smooth: Vec<f64> = (0..PLACES).map(|place| around(&self.counts, place, 1)).collect();
         let highest = smooth.iter().copied().fold(0.0, f64::max);
         let places = (0..PLACES).filter(|place| stands_out(&smooth, *place, self.shorter > 0));
         places.map(|place| self.peak(&smooth, place, smooth[place] >= highest)).collect()
@@ -88,23 +88,24 @@ impl Spread {
 
     fn peak(&self, smooth: &[f64], place: usize, is_higher: bool) -> Peak {
         let half = NARROW_PLACES / 2;
-        let count = self.around(&self.counts, place, half);
+        let count = around(&self.counts, place, half);
         let falls = |at: Option<usize>| {
             at.and_then(|at| smooth.get(at)).is_none_or(|there| *there <= smooth[place] * NARROW_FALLS_TO)
         };
         // Below the first place there are others that are only not counted.
         let below = place.checked_sub(NARROW_PLACES);
         Peak {
-            at_us: self.around(&self.sums_us, place, half) / count,
+            at_us: around(&self.sums_us, place, half) / count,
             count: count as u64,
             is_narrow: below.is_some() && falls(below) && falls(Some(place + NARROW_PLACES)),
             is_highest: is_higher && (self.shorter as f64) < self.samples as f64 / 2.0,
         }
     }
+}
 
-    fn around(&self, values: &[f64], place: usize, reach: usize) -> f64 {
-        values[place.saturating_sub(reach)..(place + reach + 1).min(PLACES)].iter().sum()
-    }
+/// The sum around a place.
+fn around(values: &[f64], place: usize, reach: usize) -> f64 {
+    values[place.saturating_sub(reach)..(place + reach + 1).min(PLACES)].iter().sum()
 }
 
 /// Whether a place is a peak: the highest, or with a valley between it and any that is higher. Where shorter latencies are left
