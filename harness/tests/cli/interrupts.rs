@@ -87,6 +87,46 @@ async fn a_request_to_terminate_ends_and_judges_what_goes_on() {
     the_first_ends_and_judges(Signal::SIGTERM).await;
 }
 
+/// Ten hours of heartbeats, a hundred a second: one run takes longer than anybody waits.
+const ENDLESS: &str = r#"
+about = "A test."
+[cluster]
+settings = { heartbeat_ms = 10, silent_ms = 1000 }
+[workload]
+users = 2
+duration = "10h"
+[[conversation]]
+members = ["u0", "u1"]
+[[step]]
+at = "1ms"
+device = "u0.d1"
+send = { conversation = "c0" }
+"#;
+
+#[tokio::test]
+async fn an_interrupted_exploration_ends_within_a_run_and_says_so() {
+    for signal in [Signal::SIGINT, Signal::SIGTERM] {
+        let scratch = Scratch::new(&format!("explore-{signal}"));
+        scratch.write("endless.toml", ENDLESS);
+        let asked =
+            ["explore", "endless.toml", "--runs", "2", "--jobs", "1", "--format", "json", "--out", "out"];
+        let child = scratch.command(&asked).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let status = format!("/proc/{}/status", child.id());
+        let is_caught = || {
+            let status = fs::read_to_string(&status).ok()?;
+            let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:"))?;
+            let caught = u64::from_str_radix(caught.trim(), 16).ok()?;
+            (caught & 1 << (signal as u64 - 1) != 0).then_some(())
+        };
+        until("the handler", is_caught).await;
+        send(&child, signal);
+        let output = child.wait_with_output().unwrap();
+        let record: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!(output.status.code(), Some(3), "{record}");
+        assert_eq!((&record["runs"], &record["interrupted"]), (&0.into(), &true.into()), "{record}");
+    }
+}
+
 /// A live run with its server, which is up.
 async fn live(scratch: &Scratch) -> (Child, SocketAddr) {
     live_of(scratch, LONG).await
