@@ -70,7 +70,8 @@ fn a_workload_that_somebody_wrote_stays_and_its_faults_are_drawn_anew() {
 }
 
 /// The mask is drawn by itself: what is off takes its own faults away and leaves the others where they were, but for the few
-/// that had got out of their way, have room only now, or had needed one of them to happen first.
+/// that had got out of their way, have room only now, or had needed one of them to happen first. Of the faults of 24,000
+/// seeds 6.6 % do, and of those of these seeds; by chance 5.7 to 7.5 % of as many others'.
 #[test]
 fn a_kind_that_is_switched_off_moves_no_other_fault() {
     use super::dice::Dice;
@@ -78,7 +79,7 @@ fn a_kind_that_is_switched_off_moves_no_other_fault() {
     use super::swarm::Swarm;
     use super::traffic::Traffic;
     let (mut all_of_them, mut moved) = (0, Vec::new());
-    for seed in 0..600 {
+    for seed in 0..1_200 {
         let dice = Dice::new(seed);
         let all = Swarm::draw(dice);
         let scenario = schedule(seed).scenario;
@@ -96,8 +97,9 @@ fn a_kind_that_is_switched_off_moves_no_other_fault() {
             }
         }
     }
-    assert!(all_of_them > 500, "{all_of_them}");
-    assert!(moved.len() * 10 < all_of_them, "{} of {all_of_them}: {moved:#?}", moved.len());
+    assert!(all_of_them > 2_000, "{all_of_them}");
+    let first = &moved[..moved.len().min(20)];
+    assert!(moved.len() * 1_000 < all_of_them * 75, "{} of {all_of_them}: {first:#?} …", moved.len());
 }
 
 /// One entry per page over a satellite takes a round trip each: no server is late for that.
