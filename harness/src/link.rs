@@ -33,6 +33,7 @@ mod carry;
 mod connections;
 mod delay;
 mod faults;
+mod in_force;
 mod lane;
 mod ordinals;
 mod rules;
@@ -190,7 +191,7 @@ impl Link {
         let frame = self.ordinals.count(way, &piece);
         let triggers = self.rules.count_triggers(way, piece.kind);
         let passing = Passing { now_ns, id, frame, is_clipped: false };
-        if triggers.is_empty() && !self.rules.has_active() {
+        if triggers.is_empty() && !self.rules.touch(&frame) {
             self.pass_untouched(passing, piece.bytes);
         } else {
             self.receive_under_rules(passing, piece, &triggers);
@@ -232,7 +233,7 @@ impl Link {
             return !connection.is_reset;
         }
         // A frame that waits for its node does not stop the reading: the node's end has to be noticed.
-        !self.is_stalled(connection, way)
+        !self.rules.in_force.on(way).is_stalled
             && !lane.is_full()
             && self.roads[way.index()].congested_until_ns() <= now_ns
     }
@@ -255,7 +256,7 @@ impl Link {
     /// When [`Link::tick`] is wanted for this connection; never in the past of the last call.
     pub fn next_timeout(&self, now_ns: u64, id: ConnectionId) -> Option<u64> {
         let connection = self.connections.get(id.0)?;
-        let mut next = self.rules.next_expiry();
+        let mut next = self.rules.in_force.next_expiry_ns;
         let mut wanted = |at_ns: u64| next = Some(next.map_or(at_ns, |other: u64| other.min(at_ns)));
         for way in WAYS {
             let lane = &connection.lanes[way.index()];
@@ -266,13 +267,30 @@ impl Link {
             }
             if let Some(hold) = lane.node_hold.filter(|hold| hold.until_ns > now_ns) {
                 wanted(hold.until_ns);
-            } else if !self.is_gated(now_ns, connection, way)
+            } else if !lane.is_gated(now_ns, self.rules.in_force.on(way).is_stalled)
                 && let Some(item) = lane.queue.front()
             {
                 wanted(item.due_ns);
             }
         }
         next
+    }
+
+    /// Until when nothing leaves and nothing changes by itself, `u64::MAX` = for good; `None`: it may be more than that, and
+    /// [`Link::tick`] and [`Link::next_timeout`] know.
+    pub fn rests_until_ns(&self, now_ns: u64) -> Option<u64> {
+        let is_calm = |connection: &Connection| {
+            connection.effects.is_empty() && connection.lanes.iter().all(|lane| lane.node_hold.is_none())
+        };
+        let may_pass = |way: Way| {
+            !self.rules.in_force.on(way).is_stalled && self.roads[way.index()].congested_until_ns() <= now_ns
+        };
+        let rests = self.events.is_empty()
+            && self.quiet_until_ns > now_ns
+            && self.rules.in_force.next_expiry_ns.is_none()
+            && WAYS.into_iter().all(may_pass)
+            && self.connections.iter().all(|(_, connection)| is_calm(connection));
+        rests.then_some(self.quiet_until_ns)
     }
 
     /// What is to be done on a connection next, until `None`.

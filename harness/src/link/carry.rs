@@ -60,13 +60,13 @@ impl Link {
         }
         let (piece, byte_cut) = self.clip(id, way, piece);
         let passing = Passing { is_clipped: byte_cut.is_some(), ..passing };
-        let fate = if byte_cut.is_some() {
+        let mut fate = if byte_cut.is_some() {
             Fate::default()
         } else {
             self.rules.decide(&frame, &piece, &this_frame_only)
         };
-        for (rule, detail) in &fate.fired {
-            self.fired(*rule, self.rules.ordinal(*rule, &frame), detail.clone());
+        for (rule, detail) in fate.fired.drain(..) {
+            self.fired(rule, self.rules.ordinal(rule, &frame), detail);
         }
         self.pass(passing, piece, fate);
         if let Some((rule, how)) = byte_cut {
@@ -181,23 +181,15 @@ impl Link {
         while self.release(now_ns, id, way, |_| true) {}
     }
 
-    /// Whether what is due has to wait.
-    pub(super) fn is_gated(&self, now_ns: u64, connection: &Connection, way: Way) -> bool {
-        let lane = &connection.lanes[way.index()];
-        lane.node_hold.is_some_and(|hold| hold.until_ns > now_ns) || self.is_stalled(connection, way)
-    }
-
-    /// Whether a stall holds up this way.
-    pub(super) fn is_stalled(&self, connection: &Connection, way: Way) -> bool {
-        !connection.lanes[way.index()].is_dead
-            && self.rules.active_on(way, |verb| matches!(verb, LinkVerb::Stall)).is_some()
-    }
-
     /// Hands out what is due, on all connections.
+    #[inline]
     pub(super) fn run(&mut self, now_ns: u64) {
-        if now_ns < self.quiet_until_ns {
-            return;
+        if now_ns >= self.quiet_until_ns {
+            self.hand_out(now_ns);
         }
+    }
+
+    fn hand_out(&mut self, now_ns: u64) {
         for place in 0..self.connections.len() {
             let (number, connection) = self.connections.at(place);
             if !connection.lanes.iter().any(|lane| lane.may_be_due(now_ns)) {
@@ -232,13 +224,13 @@ impl Link {
     }
 
     pub(super) fn is_partitioned(&self, way: Way) -> bool {
-        self.rules.active_on(way, |verb| matches!(verb, LinkVerb::Partition)).is_some()
+        self.rules.in_force.on(way).is_partitioned
     }
 
     /// Sends bytes over the road and into the queue.
     fn enqueue(&mut self, passing: Passing, bytes: Bytes, added_ns: u64, slice_bytes: Option<u32>) {
         let Passing { now_ns, id, frame, .. } = passing;
-        let limit = self.rules.rate_limit(frame.way);
+        let limit = self.rules.in_force.on(frame.way).rate_bytes_per_s;
         let road = &mut self.roads[frame.way.index()];
         let delay_ns = road.delay_ns(&frame);
         let (finished_ns, finished_without_faults_ns) = road.pass(now_ns, bytes.len(), limit);
@@ -246,13 +238,14 @@ impl Link {
         let due_without_faults_ns = finished_without_faults_ns.saturating_add(delay_ns);
         let Some(connection) = self.connections.get_mut(id.0) else { return };
         let lane = connection.lane(frame.way);
-        let slice_bytes = slice_bytes.map_or(bytes.len(), |most| most.max(1) as usize);
         let mut rest = bytes;
-        while !rest.is_empty() {
-            let slice = rest.split_to(slice_bytes.min(rest.len()));
-            let is_last = rest.is_empty() && !passing.is_clipped;
-            lane.push_at(due_ns, due_without_faults_ns, What::Bytes(slice, is_last));
+        if let Some(slice_bytes) = slice_bytes.map(|most| most.max(1) as usize) {
+            while rest.len() > slice_bytes {
+                let slice = What::Bytes(rest.split_to(slice_bytes), false);
+                lane.push_at(due_ns, due_without_faults_ns, slice);
+            }
         }
+        lane.push_at(due_ns, due_without_faults_ns, What::Bytes(rest, !passing.is_clipped));
         self.quiet_until_ns = self.quiet_until_ns.min(lane.last_due_ns);
     }
 
@@ -289,17 +282,15 @@ impl Link {
     /// Does the next thing that is due one way; `false` if there is none.
     fn step(&mut self, now_ns: u64, id: ConnectionId, way: Way) -> bool {
         while self.release(now_ns, id, way, |held| held.until_ns <= now_ns) {}
-        let Some(what) = self.due(now_ns, id, way) else { return false };
+        let stalls = self.rules.in_force.on(way).is_stalled;
+        let Some(connection) = self.connections.get_mut(id.0) else { return false };
+        let lane = connection.lane(way);
+        if lane.is_gated(now_ns, stalls) {
+            return false;
+        }
+        let Some(what) = lane.pop(now_ns) else { return false };
         self.perform(now_ns, id, way, what);
         true
-    }
-
-    fn due(&mut self, now_ns: u64, id: ConnectionId, way: Way) -> Option<What> {
-        let connection = self.connections.get(id.0)?;
-        if self.is_gated(now_ns, connection, way) {
-            return None;
-        }
-        self.connection(id.0).lane(way).pop(now_ns)
     }
 
     fn perform(&mut self, now_ns: u64, id: ConnectionId, way: Way, what: What) {

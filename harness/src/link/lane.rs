@@ -148,6 +148,11 @@ impl Lane {
         self.is_dead || self.is_closing
     }
 
+    /// Whether what is due has to wait. `stalls`: a stall is in force on this way.
+    pub(super) fn is_gated(&self, now_ns: u64, stalls: bool) -> bool {
+        self.node_hold.is_some_and(|hold| hold.until_ns > now_ns) || (stalls && !self.is_dead)
+    }
+
     /// Whether the sender has to wait.
     pub(super) fn is_full(&self) -> bool {
         self.queued_bytes >= LANE_BYTES_MAX || self.queue.len() >= LANE_FRAMES_MAX
@@ -258,10 +263,13 @@ impl Road {
     /// When so many bytes have passed the bottleneck: under a fault's limit, and without it.
     pub(super) fn pass(&mut self, now_ns: u64, bytes: usize, limit_bytes_per_s: Option<u64>) -> (u64, u64) {
         let own = self.shape.rate_bytes_per_s;
-        let limit = [own, limit_bytes_per_s].into_iter().flatten().min();
-        self.free_ns = self.free_ns.max(now_ns).saturating_add(takes_ns(bytes, limit));
-        self.free_without_faults_ns =
-            self.free_without_faults_ns.max(now_ns).saturating_add(takes_ns(bytes, own));
+        let own_ns = takes_ns(bytes, own);
+        let limited_ns = match limit_bytes_per_s {
+            Some(limit) if own.is_none_or(|own| limit < own) => takes_ns(bytes, Some(limit)),
+            _ => own_ns,
+        };
+        self.free_ns = self.free_ns.max(now_ns).saturating_add(limited_ns);
+        self.free_without_faults_ns = self.free_without_faults_ns.max(now_ns).saturating_add(own_ns);
         (self.free_ns, self.free_without_faults_ns)
     }
 

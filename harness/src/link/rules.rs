@@ -9,8 +9,11 @@ use avouch_scenarios::plan::{
 use bytes::Bytes;
 
 use super::delay;
+use super::in_force::InForce;
 use super::ordinals::Frame;
-use super::{Class, Piece, Settings, Way, verb_name};
+use super::seam::CLASSES;
+use super::verbs::fits_class;
+use super::{Piece, Settings, WAYS, Way, verb_name};
 
 /// The delay that a fault adds.
 const ADDED_DELAY: Purpose = Purpose::named("link-added-delay");
@@ -33,6 +36,7 @@ pub(super) struct Rules {
     own: Vec<Rule>,
     /// Rising by rule.
     active: Vec<Active>,
+    pub(super) in_force: InForce,
     is_armed: bool,
 }
 
@@ -49,6 +53,12 @@ struct Rule {
     seen: u64,
     /// Which frames its share includes: up, down.
     decisions: [Draws; 2],
+    /// Whether its verb and direction concern frames: up, down, by class.
+    concerns: [[bool; 3]; 2],
+    /// It is on this link, and about one kind of frames.
+    names_kind: bool,
+    probability_ppm: u32,
+    is_active: bool,
 }
 
 #[derive(Debug)]
@@ -86,15 +96,39 @@ impl Rules {
     pub(super) fn new(settings: Settings) -> Self {
         let Settings { seed, device, faults, survives_frame_faults, .. } = settings;
         let own = faults.iter().enumerate().filter_map(|(at, planned)| {
-            let is_on_link = matches!(&planned.fault, Fault::Link(link) if link.devices.contains(&device));
+            let link = match &planned.fault {
+                Fault::Link(link) if link.devices.contains(&device) => Some(link),
+                _ => None,
+            };
             let is_watching =
                 matches!(&planned.when, When::OnFrame(trigger) if trigger.devices.contains(&device));
-            let decisions =
-                [Direction::Up, Direction::Down].map(|way| decisions(seed, planned.key, device, way));
-            (is_on_link || is_watching).then_some(Rule { at, is_on_link, is_watching, seen: 0, decisions })
+            let concerns = |way: Way, class| {
+                link.is_some_and(|link| way.is_in(link.direction) && fits_class(link, class))
+            };
+            (link.is_some() || is_watching).then(|| Rule {
+                at,
+                is_on_link: link.is_some(),
+                is_watching,
+                seen: 0,
+                decisions: [Direction::Up, Direction::Down]
+                    .map(|way| decisions(seed, planned.key, device, way)),
+                concerns: WAYS.map(|way| CLASSES.map(|class| concerns(way, class))),
+                names_kind: link.is_some_and(|link| link.kind.is_some()),
+                probability_ppm: link.map_or(0, |link| link.probability_ppm),
+                is_active: false,
+            })
         });
         let own = own.collect();
-        Self { seed, device, survives_frame_faults, own, faults, active: Vec::new(), is_armed: false }
+        Self {
+            seed,
+            device,
+            survives_frame_faults,
+            own,
+            faults,
+            active: Vec::new(),
+            in_force: InForce::default(),
+            is_armed: false,
+        }
     }
 
     /// Kinds whose frames are to be counted apart.
@@ -183,21 +217,28 @@ impl Rules {
 
     /// Makes a rule active; `false` if it already was (its end is then moved).
     pub(super) fn begin(&mut self, rule: usize, until_ns: Option<u64>) -> bool {
-        match self.active.binary_search_by_key(&rule, |active| active.rule) {
-            Ok(at) => {
-                self.active[at].until_ns = until_ns;
-                false
-            }
-            Err(at) => {
-                self.active.insert(at, Active { rule, until_ns, was_told: false });
-                true
-            }
+        let place = self.active.binary_search_by_key(&rule, |active| active.rule);
+        match place {
+            Ok(at) => self.active[at].until_ns = until_ns,
+            Err(at) => self.active.insert(at, Active { rule, until_ns, was_told: false }),
         }
+        self.sum_up();
+        place.is_err()
     }
 
     /// Makes a rule inactive.
     pub(super) fn end(&mut self, rule: usize) {
         self.active.retain(|active| active.rule != rule);
+        self.sum_up();
+    }
+
+    /// After a change of what is active.
+    fn sum_up(&mut self) {
+        for (rule, own) in self.own.iter_mut().enumerate() {
+            own.is_active = self.active.iter().any(|active| active.rule == rule);
+        }
+        let active = self.active.iter().map(|active| (active.until_ns, self.on_link(active.rule)));
+        self.in_force = InForce::of(active);
     }
 
     /// Any active rule.
@@ -205,20 +246,19 @@ impl Rules {
         self.active.first().map(|active| active.rule)
     }
 
-    /// Whether any rule is active.
-    pub(super) fn has_active(&self) -> bool {
-        !self.active.is_empty()
+    /// Whether anything active decides about a frame.
+    pub(super) fn touch(&self, frame: &Frame) -> bool {
+        self.in_force.on(frame.way).has_byte_cuts
+            || self.active.iter().any(|active| self.applies(active.rule, frame, false))
     }
 
     /// An active rule whose time is over.
     pub(super) fn expired(&self, now_ns: u64) -> Option<usize> {
+        if self.in_force.next_expiry_ns.is_none_or(|at_ns| at_ns > now_ns) {
+            return None;
+        }
         let is_over = |active: &&Active| active.until_ns.is_some_and(|until_ns| until_ns <= now_ns);
         self.active.iter().find(is_over).map(|active| active.rule)
-    }
-
-    /// When the next active rule ends by itself.
-    pub(super) fn next_expiry(&self) -> Option<u64> {
-        self.active.iter().filter_map(|active| active.until_ns).min()
     }
 
     /// The first active link fault that fits.
@@ -231,19 +271,11 @@ impl Rules {
         self.active_verb(|link| way.is_in(link.direction) && fits(&link.verb))
     }
 
-    /// The narrowest bottleneck among active faults.
-    pub(super) fn rate_limit(&self, way: Way) -> Option<u64> {
-        let on_way = self.active_links().filter(|(_, link)| way.is_in(link.direction));
-        on_way
-            .filter_map(|(_, link)| match link.verb {
-                LinkVerb::Rate { bytes_per_s } => Some(bytes_per_s),
-                _ => None,
-            })
-            .min()
-    }
-
     /// The active cut that falls first into the next bytes of a connection, and after how many of them.
     pub(super) fn cut_at_byte(&self, way: Way, read: u64, more: u64) -> Option<(usize, CutHow, u64)> {
+        if !self.in_force.on(way).has_byte_cuts {
+            return None;
+        }
         let on_way = self.active_links().filter(|(_, link)| way.is_in(link.direction));
         on_way
             .filter_map(|(rule, link)| match link.verb {
@@ -258,8 +290,7 @@ impl Rules {
 
     /// The ordinal by which a rule names a frame.
     pub(super) fn ordinal(&self, rule: usize, frame: &Frame) -> u64 {
-        let names_kind = self.on_link(rule).is_some_and(|link| link.kind.is_some());
-        if names_kind { frame.kind_ordinal } else { frame.ordinal }
+        if self.own[rule].names_kind { frame.kind_ordinal } else { frame.ordinal }
     }
 
     /// What happens to a frame. `forced` rules hit it whatever their probability.
@@ -267,7 +298,7 @@ impl Rules {
         let mut fate = Fate::default();
         for rule in 0..self.own.len() {
             let is_forced = forced.contains(&rule);
-            if (is_forced || self.is_active(rule))
+            if (is_forced || self.own[rule].is_active)
                 && self.applies(rule, frame, is_forced)
                 && self.apply(rule, frame, piece, &mut fate)
             {
@@ -277,35 +308,20 @@ impl Rules {
         fate
     }
 
-    fn is_active(&self, rule: usize) -> bool {
-        self.active.binary_search_by_key(&rule, |active| active.rule).is_ok()
-    }
-
     fn active_links(&self) -> impl Iterator<Item = (usize, &LinkFault)> {
         self.active.iter().filter_map(|active| Some((active.rule, self.on_link(active.rule)?)))
     }
 
     fn applies(&self, rule: usize, frame: &Frame, is_forced: bool) -> bool {
-        let Some(link) = self.on_link(rule) else { return false };
-        let names_kind = link.kind.is_some();
-        let fits_class = match link.verb {
-            LinkVerb::Drop | LinkVerb::Duplicate { .. } | LinkVerb::Reorder { .. } | LinkVerb::Corrupt => {
-                frame.class == Class::Data
-            }
-            LinkVerb::Cut { at_byte: None, .. } => names_kind || frame.class == Class::Data,
-            LinkVerb::Slice { .. } => frame.class != Class::Control,
-            LinkVerb::Delay { .. } | LinkVerb::Rate { .. } => true,
-            LinkVerb::Cut { .. } | LinkVerb::Stall | LinkVerb::HalfOpen | LinkVerb::Partition => false,
-        };
-        let fits_kind = link.kind.is_none() || link.kind.as_deref() == frame.kind;
-        fits_class
-            && (is_forced || way_fits(frame.way, link) && fits_kind && self.share_includes(rule, link, frame))
-    }
-
-    /// Whether a rule's share of frames includes this one.
-    fn share_includes(&self, rule: usize, link: &LinkFault, frame: &Frame) -> bool {
-        let number = self.own[rule].decisions[frame.way.index()].draw(self.place(rule, frame));
-        hits(number, link.probability_ppm)
+        let own = &self.own[rule];
+        if is_forced {
+            return self.on_link(rule).is_some_and(|link| fits_class(link, frame.class));
+        }
+        let fits_kind =
+            || !own.names_kind || self.on_link(rule).is_some_and(|link| link.kind.as_deref() == frame.kind);
+        own.concerns[frame.way.index()][frame.class as usize]
+            && fits_kind()
+            && hits(own.decisions[frame.way.index()].draw(self.place(rule, frame)), own.probability_ppm)
     }
 
     /// A number for a detail of a decision.
@@ -370,10 +386,6 @@ impl Rules {
             fate.fired.push((rule, format!("{name} touches this frame first")));
         }
     }
-}
-
-fn way_fits(way: Way, link: &LinkFault) -> bool {
-    way.is_in(link.direction)
 }
 
 /// A copy with one bit of the payload flipped, and which bit.

@@ -56,6 +56,9 @@ pub enum Class {
     Raw,
 }
 
+/// All classes, in their order.
+pub(super) const CLASSES: [Class; 3] = [Class::Data, Class::Control, Class::Raw];
+
 /// A piece of the byte stream, as a splitter made it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Piece {

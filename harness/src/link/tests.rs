@@ -98,6 +98,10 @@ impl Bench {
                 Effect::Reset => "RST".to_owned(),
             });
         }
+        if let Some(rests_until_ns) = self.link.rests_until_ns(self.now_ns) {
+            let wanted_ns = self.link.next_timeout(self.now_ns, id);
+            assert!(wanted_ns.is_none_or(|at_ns| at_ns >= rests_until_ns), "{wanted_ns:?}, {rests_until_ns}");
+        }
         words.join(" ")
     }
 

@@ -1,8 +1,8 @@
 //! The vocabulary's verbs: their names, and which of them a link cannot mean.
 
-use avouch_scenarios::plan::{CutHow, Fault, LinkVerb, NodeVerb};
+use avouch_scenarios::plan::{CutHow, Fault, LinkFault, LinkVerb, NodeVerb};
 
-use super::Way;
+use super::{Class, Way};
 
 /// Why a fault means nothing on links of a protocol; `None` = it can be applied.
 pub fn skip_reason(fault: &Fault, survives_frame_faults: bool) -> Option<&'static str> {
@@ -45,6 +45,19 @@ pub(super) fn words(way: Way) -> &'static str {
     match way {
         Way::Up => "on the way up",
         Way::Down => "on the way down",
+    }
+}
+
+/// Whether a fault decides about frames of a class, one by one.
+pub(super) fn fits_class(link: &LinkFault, class: Class) -> bool {
+    match link.verb {
+        LinkVerb::Drop | LinkVerb::Duplicate { .. } | LinkVerb::Reorder { .. } | LinkVerb::Corrupt => {
+            class == Class::Data
+        }
+        LinkVerb::Cut { at_byte: None, .. } => link.kind.is_some() || class == Class::Data,
+        LinkVerb::Slice { .. } => class != Class::Control,
+        LinkVerb::Delay { .. } | LinkVerb::Rate { .. } => true,
+        LinkVerb::Cut { .. } | LinkVerb::Stall | LinkVerb::HalfOpen | LinkVerb::Partition => false,
     }
 }
 
