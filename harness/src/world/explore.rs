@@ -18,6 +18,7 @@ mod alarms;
 mod executor;
 mod line;
 mod node;
+mod outbox;
 mod patience;
 mod run;
 mod scene;
@@ -145,8 +146,9 @@ where
         if turns.is_multiple_of(STOP_TURNS) && stop() {
             return Err(ExploreError::Interrupted);
         }
-        world.executor.run();
-        if let Some(answer) = answer.take() {
+        if world.executor.run()
+            && let Some(answer) = answer.take()
+        {
             return Ok(answer);
         }
         let turn = world.next_turn()?;

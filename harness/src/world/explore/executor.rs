@@ -97,10 +97,12 @@ impl Executor {
         }
     }
 
-    /// Polls until no task is ready.
-    pub(super) fn run(&self) {
+    /// Polls until no task is ready; whether any was.
+    pub(super) fn run(&self) -> bool {
+        let mut was_ready = false;
         loop {
-            let Some(number) = self.ready.pop() else { return };
+            let Some(number) = self.ready.pop() else { return was_ready };
+            was_ready = true;
             let (task, waker) = {
                 let mut tasks = self.tasks.borrow_mut();
                 let slot = &mut tasks[number as usize];

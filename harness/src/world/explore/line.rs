@@ -4,16 +4,13 @@
 //! a handshake that has to pass both ways, buffers that fill, the polite and the rude end of a connection.
 //! There is no WebSocket: a piece on the link is one whole frame of the protocol, or the handshake.
 
-use std::collections::VecDeque;
-
 use bytes::{Bytes, BytesMut};
 
+use super::outbox::Outbox;
 use crate::client::{CONNECT_NS_MAX, OUTGOING_FRAMES_MAX};
 use crate::link::{Class, ConnectionId, Effect, Link, Piece, Refused, Settings, WAYS, Way};
 use crate::world::proxy::OUTBOX_BYTES_MAX;
 
-/// Bytes that an end's socket takes while the link does not read.
-const SOCKET_BYTES: usize = 64 * 1024;
 /// What the server gives a connection to complete its handshake, and to take its last frames. Nanoseconds.
 const HANDSHAKE_NS_MAX: u64 = avouch_server::serve::HANDSHAKE_TIMEOUT.as_nanos() as u64;
 const CLOSE_NS_MAX: u64 = avouch_server::serve::CLOSE_TIMEOUT.as_nanos() as u64;
@@ -27,6 +24,8 @@ pub(super) struct Line {
     pub(super) link: Link,
     wires: Vec<Wire>,
     untaken_max: usize,
+    /// Something besides the link changed since the last turn, or waits for the link to read on.
+    is_stirred: bool,
 }
 
 /// One connection.
@@ -61,15 +60,6 @@ enum State {
     /// It ends when everything it sent is on its way.
     Leaving,
     Gone,
-}
-
-/// What an end has sent and the link has not read.
-#[derive(Default)]
-struct Outbox {
-    pieces: VecDeque<Piece>,
-    /// How many of them the socket has taken, and their bytes.
-    taken: usize,
-    taken_bytes: usize,
 }
 
 /// What an end hears.
@@ -115,7 +105,7 @@ pub(super) enum Sent {
 impl Line {
     /// A line without connections. `untaken_max`: frames that may wait at the server's end.
     pub(super) fn new(settings: Settings, untaken_max: usize) -> Self {
-        Self { link: Link::new(settings), wires: Vec::new(), untaken_max }
+        Self { link: Link::new(settings), wires: Vec::new(), untaken_max, is_stirred: false }
     }
 
     /// The device connects: its part of the handshake leaves.
@@ -126,6 +116,7 @@ impl Line {
         ends[1].until_ns = Some(now_ns + HANDSHAKE_NS_MAX);
         ends[0].outbox.push(piece(UPGRADE, Class::Control));
         self.wires.push(Wire { id, peer: 0, ends });
+        self.is_stirred = true;
         Ok(id)
     }
 
@@ -137,6 +128,7 @@ impl Line {
         wire.peer = peer;
         wire.ends[1].open();
         wire.ends[1].outbox.push(piece(UPGRADED, Class::Control));
+        self.is_stirred = true;
         true
     }
 
@@ -165,6 +157,7 @@ impl Line {
             return Sent::Overflow;
         }
         let taken = outbox.push(piece(frame, Class::Data));
+        self.is_stirred = true;
         if taken > 0 { Sent::Taken } else { Sent::Waits }
     }
 
@@ -179,6 +172,7 @@ impl Line {
     /// An end leaves after what it sent.
     pub(super) fn leave(&mut self, now_ns: u64, wire: ConnectionId, way: Way) {
         let patience_ns = if way == Way::Up { CONNECT_NS_MAX } else { CLOSE_NS_MAX };
+        self.is_stirred = true;
         if let Some(wire) = self.wire(wire) {
             let end = &mut wire.ends[way as usize];
             if matches!(end.state, State::Shaking | State::Open) {
@@ -196,6 +190,7 @@ impl Line {
 
     /// An end stops sending what its socket has not taken.
     pub(super) fn forget_untaken(&mut self, wire: ConnectionId, way: Way) {
+        self.is_stirred = true;
         if let Some(wire) = self.wire(wire) {
             let outbox = &mut wire.ends[way as usize].outbox;
             outbox.pieces.truncate(outbox.taken);
@@ -204,6 +199,7 @@ impl Line {
 
     /// The server's process is gone with all its sockets.
     pub(super) fn break_server(&mut self, now_ns: u64) {
+        self.is_stirred = true;
         for wire in &mut self.wires {
             if wire.ends[1].state != State::Gone {
                 wire.ends[1].go();
@@ -243,6 +239,17 @@ impl Line {
             }
             !is_over
         });
+        self.is_stirred = self.wires.iter().flat_map(|wire| &wire.ends).any(End::has_plans);
+    }
+
+    /// Until when there is nothing to do here, `u64::MAX` = until somebody does something; `None`: [`Line::turn`] has to look.
+    /// So whoever sent a frame on a link that took it need not turn the whole line over.
+    pub(super) fn rests_until_ns(&self, now_ns: u64) -> Option<u64> {
+        let is_late = |end: &End| end.until_ns.is_some_and(|until_ns| until_ns <= now_ns);
+        if self.is_stirred || self.wires.iter().flat_map(|wire| &wire.ends).any(is_late) {
+            return None;
+        }
+        self.link.rests_until_ns(now_ns)
     }
 
     /// When [`Line::turn`] is wanted.
@@ -269,6 +276,9 @@ impl Wire {
     fn feed(&mut self, now_ns: u64, way: Way, link: &mut Link, arrivals: &mut Vec<Arrival>) -> bool {
         let has_room = self.has_room(way);
         let end = &mut self.ends[way as usize];
+        if end.state == State::Open && end.until_ns.is_none() && end.outbox.pieces.is_empty() {
+            return false; // nearly always: it has sent what it had
+        }
         let mut moved = false;
         if end.until_ns.is_some_and(|until_ns| until_ns <= now_ns) {
             end.until_ns = None;
@@ -347,6 +357,11 @@ impl End {
         *self = Self { state: State::Gone, ..Self::default() };
     }
 
+    /// Whether it has something to send or an end to make, and only waits for the link.
+    fn has_plans(&self) -> bool {
+        self.state == State::Leaving || !self.outbox.pieces.is_empty()
+    }
+
     /// A frame is there when its last bytes are.
     fn assemble(&mut self, bytes: Bytes, is_last: bool) -> Option<Bytes> {
         if is_last && self.partial.is_empty() {
@@ -354,34 +369,6 @@ impl End {
         }
         self.partial.extend_from_slice(&bytes);
         is_last.then(|| self.partial.split().freeze())
-    }
-}
-
-impl Outbox {
-    /// Puts a piece behind the others; how many the socket took of it.
-    fn push(&mut self, piece: Piece) -> usize {
-        self.pieces.push_back(piece);
-        self.take()
-    }
-
-    /// The first piece, and how many more the socket takes in its place.
-    fn pop(&mut self) -> Option<(Piece, usize)> {
-        let piece = self.pieces.pop_front()?;
-        self.taken = self.taken.saturating_sub(1);
-        self.taken_bytes = self.taken_bytes.saturating_sub(piece.bytes.len());
-        let taken = self.take();
-        Some((piece, taken))
-    }
-
-    fn take(&mut self) -> usize {
-        let before = self.taken;
-        while let Some(next) = self.pieces.get(self.taken)
-            && (self.taken_bytes == 0 || self.taken_bytes + next.bytes.len() <= SOCKET_BYTES)
-        {
-            self.taken_bytes += next.bytes.len();
-            self.taken += 1;
-        }
-        self.taken - before
     }
 }
 

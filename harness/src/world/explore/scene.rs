@@ -133,7 +133,7 @@ impl Scene {
             self.break_connections();
         }
         for device in touched.drain(..) {
-            self.run_line(device);
+            self.settle_line(device);
         }
         self.touched = touched;
         if let Some(at_ns) = self.node.next_timeout_ns() {
@@ -145,6 +145,19 @@ impl Scene {
         for device in 0..self.lines.len() as u32 {
             self.lines[device as usize].break_server(self.agenda.now_ns());
             self.run_line(device);
+        }
+    }
+
+    /// After somebody used a line: mostly its link took a frame, and nothing is to be done before that is due.
+    fn settle_line(&mut self, device: u32) {
+        let now_ns = self.agenda.now_ns();
+        match self.lines[device as usize].rests_until_ns(now_ns) {
+            Some(at_ns) if !self.node.is_stopping() => {
+                if at_ns < u64::MAX {
+                    self.agenda.push(at_ns, Turn::Line(device));
+                }
+            }
+            _ => self.run_line(device),
         }
     }
 
@@ -270,7 +283,7 @@ impl Scene {
             self.agenda.push(at_ns, Turn::Seat(device));
         }
         if uses_line {
-            self.run_line(device);
+            self.settle_line(device);
         }
     }
 

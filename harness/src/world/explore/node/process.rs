@@ -190,7 +190,7 @@ impl Process {
                     }
                 }
                 Effect::Close(connection) => self.close(now_ns, connection, lines),
-                Effect::Commit(batch) => match self.journal.begin(&batch) {
+                Effect::Commit(batch) => match self.journal.begin(batch) {
                     Ok(delay) if delay.is_zero() => self.settle(),
                     Ok(delay) => self.durable_at_ns = Some(now_ns + delay.as_nanos() as u64),
                     Err(error) => self.answers.push_back(Err(error).into()),
@@ -222,11 +222,14 @@ impl Process {
     }
 
     fn report_taken(&mut self, (now_ns, wall_ms): (u64, u64)) {
-        for connection in std::mem::take(&mut self.takers) {
+        let mut takers = std::mem::take(&mut self.takers);
+        for connection in takers.drain(..) {
             let Some(peer) = self.peers.get_mut(connection.0 as usize - 1) else { continue };
             let frames = std::mem::take(&mut peer.taken);
             self.core.handle(Time(now_ns), wall_ms, Input::Taken(connection, frames));
         }
+        takers.append(&mut self.takers); // nothing: only the room is given back
+        self.takers = takers;
     }
 
     /// The server is done with a connection: it ends after what was sent on it.
