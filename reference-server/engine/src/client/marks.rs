@@ -53,7 +53,8 @@ impl Client {
         if self.acks.is_empty() || !self.is_logged_in() {
             return;
         }
-        for conversation in std::mem::take(&mut self.acks) {
+        let mut acks = std::mem::take(&mut self.acks);
+        for conversation in acks.drain(..) {
             if let Some(state) = self.conversations.get_mut(&conversation) {
                 state.ack_due = false;
                 state.marks_attempts = 0;
@@ -61,6 +62,8 @@ impl Client {
             self.transmit_ack(conversation);
             self.set_marks_timer(conversation);
         }
+        acks.append(&mut self.acks); // what became due meanwhile; mostly only the room is given back
+        self.acks = acks;
     }
 
     fn transmit_ack(&mut self, conversation: ConversationId) {
@@ -169,22 +172,20 @@ impl Client {
         items: &[ReceiptItem],
     ) {
         let state = self.conversations.entry(conversation).or_default();
-        let mut news = Vec::new();
-        if from == state.receipts_version && to > from {
+        let is_next = from == state.receipts_version && to > from;
+        if is_next {
             state.receipts_version = to;
-            for ReceiptItem { by, delivered, read } in items {
-                let known = state.receipts.entry(*by).or_default();
-                let (delivered, read) = (known.0.max(*delivered), known.1.max(*read));
-                if (delivered, read) != *known {
-                    *known = (delivered, read);
-                    news.push(Observation::Receipt { conversation, by: *by, delivered, read });
-                }
-            }
         }
         let version = state.receipts_version;
         self.transmit(&Frame::ReceiptAck { conversation, version });
-        for item in news {
-            self.observe(item);
+        for ReceiptItem { by, delivered, read } in items.iter().filter(|_| is_next) {
+            let Some(state) = self.conversations.get_mut(&conversation) else { return };
+            let known = state.receipts.entry(*by).or_default();
+            let (delivered, read) = (known.0.max(*delivered), known.1.max(*read));
+            if (delivered, read) != *known {
+                *known = (delivered, read);
+                self.observe(Observation::Receipt { conversation, by: *by, delivered, read });
+            }
         }
     }
 }

@@ -3,6 +3,7 @@
 
 use bytes::Bytes;
 
+use super::checksum::checksum;
 use super::{
     Cause, DELIVER, ErrorCode, Frame, GoodbyeCode, HEADER_BYTES, Head, Hello, Page, Position, Purpose,
     ReceiptItem, RejectCode, Welcome,
@@ -37,10 +38,7 @@ pub fn decode(frame: &Bytes) -> Result<Frame, CodecError> {
         return Err(CodecError::Checksum);
     };
     let [kind, crc @ ..] = *header;
-    let mut hasher = crc32fast::Hasher::new();
-    hasher.update(&[kind]);
-    hasher.update(body);
-    if hasher.finalize() != u32::from_le_bytes(crc) {
+    if checksum(kind, body) != u32::from_le_bytes(crc) {
         return Err(CodecError::Checksum);
     }
     let mut input = Reader { frame, rest: body };

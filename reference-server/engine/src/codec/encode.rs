@@ -2,6 +2,7 @@
 
 use bytes::{BufMut, Bytes, BytesMut};
 
+use super::checksum::checksum;
 use super::{Cause, DELIVER, Frame, HEADER_BYTES, Hello, Page, Welcome};
 use crate::ids::{ConversationId, DeviceKey, Seq, UserId};
 use crate::journal::{Body, Entry};
@@ -103,17 +104,13 @@ impl<'a> Writer<'a> {
     }
 
     fn finish(self) -> Bytes {
-        let mut crc = crc32fast::Hasher::new();
-        crc.update(&self.0[..1]);
-        crc.update(&self.0[HEADER_BYTES..]);
-        self.0[1..HEADER_BYTES].copy_from_slice(&crc.finalize().to_le_bytes());
+        let crc = checksum(self.0[0], &self.0[HEADER_BYTES..]);
+        self.0[1..HEADER_BYTES].copy_from_slice(&crc.to_le_bytes());
         self.0.split().freeze()
     }
 
-    fn u64s(&mut self, values: &[u64]) {
-        for value in values {
-            self.0.put_u64_le(*value);
-        }
+    fn u64s<const N: usize>(&mut self, values: &[u64; N]) {
+        self.0.put_slice(values.map(u64::to_le_bytes).as_flattened());
     }
 
     fn count(&mut self, count: usize) {

@@ -5,6 +5,7 @@
 //! right checksum over a body that does not parse means a broken peer. This module knows shapes and
 //! sizes only; what a frame means is the engines' business.
 
+mod checksum;
 mod codes;
 mod decode;
 mod encode;

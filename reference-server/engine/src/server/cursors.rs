@@ -56,7 +56,8 @@ impl Server {
     }
 
     pub(super) fn flush_cursors(&mut self) {
-        for (conversation, device) in std::mem::take(&mut self.cursors_dirty) {
+        let mut dirty = std::mem::take(&mut self.cursors_dirty);
+        for (conversation, device) in dirty.drain(..) {
             let state = &mut self.conversations[conversation];
             let Some(progress) = state.progress.get_mut(&device) else {
                 continue;
@@ -72,6 +73,8 @@ impl Server {
             let record = cursor_record(state.id, self.devices[device].key, values);
             self.propose(device, conversation, record);
         }
+        dirty.append(&mut self.cursors_dirty); // what was marked meanwhile; mostly only the room is given back
+        self.cursors_dirty = dirty;
     }
 
     pub(super) fn apply_cursor(

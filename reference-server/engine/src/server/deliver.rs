@@ -101,6 +101,9 @@ impl Server {
         else {
             return Pushed::Nothing;
         };
+        if from >= state.head {
+            return Pushed::Nothing; // the usual end of a push: nobody's stay reaches beyond the head
+        }
         let Some(seq) = state.next_visible(recipient.user, from) else {
             return Pushed::Nothing;
         };

@@ -33,13 +33,16 @@ impl Server {
     }
 
     pub(super) fn flush_receipts(&mut self) {
-        for (conversation, device) in std::mem::take(&mut self.receipts_dirty) {
+        let mut dirty = std::mem::take(&mut self.receipts_dirty);
+        for (conversation, device) in dirty.drain(..) {
             if let Some(progress) = self.conversations[conversation].progress.get_mut(&device) {
                 progress.receipts_dirty = false;
             }
             self.confirm_receipts(conversation, device);
             self.send_receipts(conversation, device, false);
         }
+        dirty.append(&mut self.receipts_dirty); // what was marked meanwhile; mostly only the room is given back
+        self.receipts_dirty = dirty;
     }
 
     /// Makes the receiver's confirmation durable, one proposal at a time.
