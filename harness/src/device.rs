@@ -166,9 +166,11 @@ impl Device {
 
     /// When [`Device::timeout`] is wanted.
     pub fn next_timeout_ns(&self) -> Option<u64> {
-        let read = self.reads_due.front().map(|due| due.0);
-        let deadline = self.deadlines.front().map(|deadline| deadline.0);
-        [self.adapter.next_timeout_ns(), read, self.consume_due_ns, deadline].into_iter().flatten().min()
+        let read = self.reads_due.front().map_or(u64::MAX, |due| due.0);
+        let deadline = self.deadlines.front().map_or(u64::MAX, |deadline| deadline.0);
+        let adapter = self.adapter.next_timeout_ns().unwrap_or(u64::MAX);
+        let next_ns = adapter.min(read).min(deadline).min(self.consume_due_ns.unwrap_or(u64::MAX));
+        (next_ns < u64::MAX).then_some(next_ns)
     }
 
     /// The next thing to do outside, until `None`.

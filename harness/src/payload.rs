@@ -23,10 +23,12 @@ pub fn make(salt: u32, message: Message, bytes: u32) -> Bytes {
     head[8..16].copy_from_slice(&message.0.to_le_bytes());
     head[16..].copy_from_slice(&check(salt, message).to_le_bytes());
     let mut word = check(salt, message);
-    for chunk in filler.chunks_mut(8) {
+    let (words, rest) = filler.as_chunks_mut::<8>();
+    for chunk in words {
         word = mix(word);
-        chunk.copy_from_slice(&word.to_le_bytes()[..chunk.len()]);
+        *chunk = word.to_le_bytes();
     }
+    rest.copy_from_slice(&mix(word).to_le_bytes()[..rest.len()]);
     out.into()
 }
 

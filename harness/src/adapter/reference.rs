@@ -67,14 +67,18 @@ pub struct Reference {
     is_started: bool,
     /// The transport is connected: a wish to connect is fulfilled already.
     is_up: bool,
+    /// The engine waits for the application before it acknowledges; else it need not hear of every delivery.
+    waits_for_application: bool,
 }
 
 impl Reference {
     /// A fresh installation.
     pub fn new(identity: Identity, config: Config) -> Self {
         let key = device_key(identity.user, identity.device, identity.ids_after);
+        let waits_for_application = config.consume_window.is_some();
         let client = Client::new(config, key, identity.token.clone(), identity.seed);
         Self {
+            waits_for_application,
             client,
             next_id: identity.first_id,
             identity,
@@ -293,6 +297,7 @@ impl Adapter for Reference {
             Input::Connected => self.is_up = true,
             Input::Disconnected | Input::Wish(Wish::Disconnect) => self.is_up = false,
             Input::Wish(Wish::Connect) if self.is_up => return,
+            Input::Wish(Wish::Consumed(_)) if !self.waits_for_application => return,
             _ => {}
         }
         let input = match input {
@@ -309,8 +314,8 @@ impl Adapter for Reference {
     }
 
     fn poll(&mut self) -> Option<Effect> {
-        if let Some(effect) = self.pending.take() {
-            return Some(effect);
+        if self.pending.is_some() {
+            return self.pending.take();
         }
         while self.is_started {
             match self.client.poll_effect()? {
