@@ -188,8 +188,7 @@ fn secret(argument: &str) -> Result<Arc<str>, String> {
         }
         (None, None) => {
             return Err(format!(
-                "{argument}: it lets in only who knows its secret
-                 hint: set {SECRET_FILE}=FILE or {SECRET}=TEXT to what it was started with"
+                "{argument}: it lets in only who knows its secret\nhint: set {SECRET_FILE}=FILE or {SECRET}=TEXT to what it was started with"
             ));
         }
     };

@@ -82,6 +82,9 @@ pub(super) fn complete(run: &mut Run, order: &Order, way: Way, seen: Seen<'_>) -
     }
     remarks.extend(clock_jump(effort.as_ref()));
     remarks.extend(silence(&seconds, tally));
+    if tally.only_written() {
+        remarks.push("nobody acknowledges a message in this protocol, so `accepted` only says that it was written: look at `delivered`".to_owned());
+    }
     LoadRecord {
         avouch_load: LOAD_VERSION,
         target: order.subject.name(),
@@ -249,7 +252,9 @@ fn generator(
         late_share * 100.0,
         show_us(LATE_US)
     );
-    generator.words = if generator.kept_schedule {
+    generator.words = if sent == 0 {
+        "nothing was sent, so nothing shows how well the generator kept its schedule".to_owned()
+    } else if generator.kept_schedule {
         format!("the generator kept its schedule: {late}{of_cpu}{waited}")
     } else {
         format!(

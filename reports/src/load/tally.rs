@@ -8,7 +8,7 @@ use hdrhistogram::Histogram;
 use super::{
     Bar, Connections, FaultWindow, Generator, LATE_US, SecondRow, StageLatency, Totals, WindowLatency,
 };
-use crate::history::{Device, Event, Phase, What};
+use crate::history::{Device, Event, Phase, Rung, What};
 use crate::latency::{
     FaultFigures, Figures, From, INTERVAL_NS, LATENCY_US_MAX, LATENCY_US_MIN, LatencyRecorder,
     SIGNIFICANT_DIGITS, SegmentFigures, Stage, samples_needed, show_us,
@@ -29,6 +29,8 @@ pub struct Tally {
     totals: Totals,
     seconds: Vec<SecondRow>,
     lateness: Histogram<u64>,
+    /// Of those accepted: nobody but the sender knows of them.
+    written: u64,
     connected: Histogram<u64>,
     connects_intended: u64,
     /// When devices were to connect that do so while the workload goes on.
@@ -56,6 +58,7 @@ impl Tally {
             totals: Totals::default(),
             seconds: Vec::new(),
             lateness: histogram(),
+            written: 0,
             connected: histogram(),
             connects_intended: connects.len() as u64,
             connects,
@@ -68,7 +71,10 @@ impl Tally {
         self.now_ns = event.at_ns;
         match &event.what {
             What::Send { intended_ns, bytes, .. } => self.sent(*intended_ns, *bytes),
-            What::Accepted { .. } => self.totals.accepted += 1,
+            What::Accepted { rung, .. } => {
+                self.totals.accepted += 1;
+                self.written += u64::from(*rung == Rung::Written);
+            }
             What::Rejected { .. } => {
                 self.totals.refused += 1;
                 self.row(event.at_ns, |row| row.refused += 1);
@@ -100,6 +106,11 @@ impl Tally {
     pub fn outstanding(&self) -> u64 {
         let Totals { sent, accepted, refused, unknown, .. } = self.totals;
         sent.saturating_sub(accepted + refused + unknown)
+    }
+
+    /// Whether every acceptance only says that the message was written.
+    pub fn only_written(&self) -> bool {
+        self.totals.accepted > 0 && self.written == self.totals.accepted
     }
 
     /// Kinds of faults that are active.

@@ -164,3 +164,17 @@ fn an_objective_of_the_whole_run_needs_its_samples() {
     let (verdict, words) = judge(99_990, 1_000);
     assert_eq!((verdict, words.as_str()), (Verdict::Inconclusive, "10000 samples; p99.99 needs 100000"));
 }
+
+#[test]
+fn an_acceptance_that_nobody_gave_is_told_from_one() {
+    let (device, message) = (Device(0), Message(1));
+    let only_written = |rungs: &[Rung]| {
+        let mut tally = Tally::default();
+        for rung in rungs {
+            tally.observe(&at(1, What::Accepted { device, message, seq: None, rung: *rung }));
+        }
+        tally.only_written()
+    };
+    assert!(only_written(&[Rung::Written, Rung::Written]));
+    assert!(!only_written(&[Rung::Written, Rung::Accepted]) && !only_written(&[]));
+}

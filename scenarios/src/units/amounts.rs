@@ -54,7 +54,10 @@ impl Unit for PerSecond {
             other => return Err(complain(format!("`{other}` is not a unit of time here"))),
         };
         match micro {
-            0 => Err(Complaint::new("a rate of 0", "leave the key out, so that nothing happens")),
+            0 => Err(Complaint::new(
+                "a rate of 0",
+                "write more than 0; in a scenario, leave the key out where nothing is to happen",
+            )),
             micro if micro > RATE_PER_S_MAX * 1_000_000 => Err(Complaint::new(
                 format!("`{}` is too fast", text.trim()),
                 format!("at most {RATE_PER_S_MAX}/s"),

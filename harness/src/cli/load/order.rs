@@ -21,6 +21,8 @@ use crate::world::live;
 
 /// Messages of one test, at most: what the checkers keep of each fits a small machine.
 const MESSAGES_MAX: f64 = 50_000_000.0;
+/// Sessions of one test.
+const SESSIONS_MAX: u32 = 20_000;
 /// Pairs and senders, unless somebody says how many.
 const PAIRS: u32 = 8;
 /// Groups, unless somebody says how many.
@@ -227,6 +229,12 @@ impl Crowd {
 
 /// Devices, conversations and faults: the scenario language reads the faults, so that they mean what they mean elsewhere.
 fn plan(args: &Args, subject: &Subject, crowd: &Crowd, duration: Time) -> Result<Plan, String> {
+    if crowd.users > SESSIONS_MAX {
+        return Err(format!(
+            "{} sessions are more than one process holds\nhint: at most {SESSIONS_MAX}; spread the test with --shard",
+            crowd.users
+        ));
+    }
     let mut text = String::from("about = \"A load test.\"\n");
     let faults = args.faults.iter().map(|fault| fault_text(fault)).collect::<Result<Vec<_>, _>>()?;
     if !faults.is_empty() {
@@ -410,7 +418,8 @@ mod tests {
 
     #[test]
     fn what_makes_no_sense_is_refused_in_words() {
-        refused("reference|--rate|0/s", "a rate of 0");
+        refused("reference|--rate|0/s", "a rate of 0\nhint: write more than 0");
+        refused("reference|--idle|20000|--storm|5000", "25016 sessions are more than one process holds");
         refused("reference|--rate|5000000/s", "too fast");
         refused("reference|--rate|many", "does not say per what");
         refused("reference|--rate|-5/s", "unexpected argument");

@@ -113,7 +113,7 @@ pub struct Death {
 #[derive(Debug, thiserror::Error)]
 pub enum ProcessError {
     /// It could not be started.
-    #[error("cannot start {program}: {error}")]
+    #[error("cannot start {program}: {error}{}", if error.kind() == io::ErrorKind::NotFound { "; is it installed, and on the PATH?" } else { "" })]
     Start {
         /// What.
         program: String,

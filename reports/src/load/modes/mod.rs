@@ -25,7 +25,8 @@ const DELAYED_ACK_US: (f64, f64) = (39_000.0, 46_000.0);
 const RETRANSMISSION_US: (f64, f64) = (195_000.0, 216_000.0);
 /// Ticks of timers: of systems at 100 and 250 interrupts a second, and of event loops that count in milliseconds.
 const TICKS_US: [u64; 3] = [10_000, 4_000, 1_000];
-/// A single tick's peak begins at the tick and goes on for what else there was to do.
+/// A single tick's peak begins about at the tick and goes on for what else there was to do.
+const TICK_FROM: f64 = 0.97;
 const TICK_SLACK: f64 = 1.08;
 /// A peak may be off the gap by this share.
 const GAP_SLACK: f64 = 0.06;
@@ -124,7 +125,10 @@ fn causes(peak: &Peak, gap: Option<Gap>) -> Vec<String> {
 
 /// The tick that a narrow peak is as long as.
 fn tick(peak: &Peak) -> Option<u64> {
-    let is_of = |tick: &u64| (*tick as f64 * 0.99..=*tick as f64 * TICK_SLACK).contains(&peak.at_us);
+    let is_of = |tick: &u64| {
+        let ticks = peak.at_us / *tick as f64;
+        (TICK_FROM..=TICK_SLACK).contains(&ticks)
+    };
     TICKS_US.into_iter().find(is_of).filter(|_| peak.is_narrow)
 }
 
