@@ -40,10 +40,8 @@ impl FileDisk {
     pub fn directory(&self) -> &Path {
         &self.directory
     }
-}
 
-impl Disk for FileDisk {
-    fn attach(&self) -> io::Result<Arc<dyn Directory>> {
+    fn hold(&self) -> io::Result<Held> {
         fs::create_dir_all(&self.directory)?;
         let lock = File::create(self.directory.join(LOCK_NAME))?;
         lock.try_lock().map_err(|error| match error {
@@ -57,11 +55,17 @@ impl Disk for FileDisk {
             reserve: Mutex::new(Reserve::LostAt(None)),
             // Whoever was here before may have died between giving a name and making it durable.
             has_new_names: AtomicBool::new(true),
-            _lock: lock,
+            lock,
         };
         held.sync_names()?;
         held.win_reserve();
-        Ok(Arc::new(FileDirectory { held: Arc::new(held) }))
+        Ok(held)
+    }
+}
+
+impl Disk for FileDisk {
+    fn attach(&self) -> io::Result<Arc<dyn Directory>> {
+        Ok(Arc::new(FileDirectory { held: Arc::new(self.hold()?) }))
     }
 }
 
@@ -78,7 +82,7 @@ struct Held {
     /// Whether a name was given since the directory was last synced.
     has_new_names: AtomicBool,
     /// Released when dropped, and by the system when the process dies.
-    _lock: File,
+    lock: File,
 }
 
 /// The space that is kept for opening and reading on a full disk.
@@ -92,6 +96,15 @@ enum Reserve {
 impl Reserve {
     fn is_held(&self) -> bool {
         matches!(self, Self::Held)
+    }
+}
+
+impl Drop for Held {
+    /// To close the file is not enough: a child that another thread is about to start has a copy of it until its first
+    /// instruction, and for that long the lock would live on.
+    fn drop(&mut self) {
+        // What cannot be unlocked is unlocked with the last copy.
+        let _closing = self.lock.unlock();
     }
 }
 
@@ -261,5 +274,23 @@ impl Volume for FileVolume {
         self.held.sync_names()?;
         self.is_published.store(true, Ordering::Release);
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_copy_of_the_lock_in_a_child_that_is_being_made_keeps_nobody_out() {
+        let directory = std::env::temp_dir().join(format!("avouch-file-disk-{}", std::process::id()));
+        let held = FileDisk::new(&directory).hold().unwrap();
+        let copy = held.lock.try_clone().unwrap();
+        let refused = FileDisk::new(&directory).attach().unwrap_err();
+        assert_eq!(refused.kind(), io::ErrorKind::ResourceBusy);
+        drop(held);
+        FileDisk::new(&directory).attach().unwrap();
+        drop(copy);
+        fs::remove_dir_all(&directory).unwrap();
     }
 }
