@@ -147,7 +147,7 @@ impl Duplicates {
             _ if restarted && index.options.death_forgets => None,
             // A send that may be published again as a new message is delivered as one, without a mark.
             _ if message.is(flag::RETRIED) && !index.options.idempotent => None,
-            Redelivery::Never => Some("the client promises to recognise copies"),
+            Redelivery::Never => Some("here nothing is delivered a second time"),
             Redelivery::UntilAcknowledged { flagged: true }
                 if !reception.redelivered && !pulled(lane, device) =>
             {

@@ -16,12 +16,14 @@
 //! An ack below `Options::durable_rung` (by default one of rung 2, "accepted") promises nothing across the death of a process: such
 //! a loss is not counted.
 //!
+//! Put to the test are these only by what an ack promised: of a message that was only written or received, that it arrives says nothing.
+//!
 //! Not seen: what a device began anew missed of what it had before; loss of a message whose ack was lost too.
 //! Memory: nothing per message; for server-kept cursors 4 bytes per delivery that is not acknowledged.
 
 use std::fmt::Write as _;
 
-use avouch_reports::history::{Event, Message, SessionKind, What};
+use avouch_reports::history::{Event, Message, Rung, SessionKind, What};
 
 use super::eligible::Standing;
 use super::findings::{Findings, Outcome, Place, Ruling};
@@ -73,7 +75,8 @@ impl Checker for Loss {
                 if let Some(slot) = reception.slot.filter(|_| reception.first) {
                     let (message, device) = (index.message(slot), index.device_of_lane(reception.lane));
                     let since_ns = device.online().map_or(0, |s| s.from_ns);
-                    if message.acked_at_ns < since_ns {
+                    let promised = message.rung > Rung::Received;
+                    if promised && message.acked_at_ns < since_ns {
                         let over = device.session_at(message.acked_at_ns).is_some();
                         self.came_over += u64::from(over);
                         self.came_late += u64::from(!over);
@@ -242,7 +245,7 @@ impl Loss {
                 or_idle(
                     kill,
                     format!("{kill} deaths of a process under load"),
-                    "no server process died with anything in flight",
+                    "no process died while durable acks were at stake",
                 ),
             ),
             scan.power.rule(
@@ -250,7 +253,7 @@ impl Loss {
                 or_idle(
                     power,
                     format!("{power} losses of power under load"),
-                    "no server lost power with anything in flight",
+                    "no power was lost while durable acks were at stake",
                 ),
             ),
         ]

@@ -208,6 +208,8 @@ impl Index {
         }
         let promised = state.rung <= Rung::Received && rung > Rung::Received;
         self.run.promised += u64::from(promised);
+        let least = self.options.durable_rung;
+        self.run.durable += u64::from(state.rung < least && rung >= least);
         state.rung = state.rung.max(rung);
         if state.is(flag::CHANGE) {
             self.change_accepted(at_ns, slot, seq);

@@ -36,6 +36,8 @@ pub(crate) struct Run {
     pub(crate) accepted: u64,
     /// Of these, at a rung that promises anything.
     pub(crate) promised: u64,
+    /// Of these, at a rung that promises to survive the death of a process.
+    pub(crate) durable: u64,
     pub(crate) receptions: u64,
     /// Operations without an outcome.
     pub(crate) outstanding: u64,
@@ -46,7 +48,8 @@ pub(crate) struct Run {
     pub(crate) positions: bool,
     /// Some device acknowledged something.
     pub(crate) acknowledgements: bool,
-    /// Deaths, and whether anything was in flight or just acknowledged at that moment.
+    /// Deaths, and whether they put acks to the test: something was in flight or just acknowledged at that moment, and some ack had
+    /// promised to survive one.
     pub(crate) deaths: Vec<(u64, Death, bool)>,
     /// When a node last changed its state.
     pub(crate) last_node_ns: Option<u64>,
@@ -111,9 +114,10 @@ impl Run {
     fn node(&mut self, at_ns: u64, node: &str, state: &str) {
         self.last_node_ns = Some(at_ns);
         let loaded = self.outstanding > 0 || (self.accepted > 0 && at_ns - self.last_ack_at_ns < JUST_NS);
+        let tests_acks = loaded && self.durable > 0;
         match state {
-            "killed" | "died" => self.deaths.push((at_ns, Death::Process, loaded)),
-            "power lost" => self.deaths.push((at_ns, Death::Power, loaded)),
+            "killed" | "died" => self.deaths.push((at_ns, Death::Process, tests_acks)),
+            "power lost" => self.deaths.push((at_ns, Death::Power, tests_acks)),
             _ => {}
         }
         let down = !matches!(state, "started" | "ready" | "resumed");

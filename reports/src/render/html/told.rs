@@ -24,8 +24,8 @@ const FORMS: &[(&str, &str)] = &[
     ("no session was resumed", "没有会话被恢复"),
     ("# deaths of a process under load", "{0} 次负载下的进程死亡"),
     ("# losses of power under load", "{0} 次负载下的断电"),
-    ("no server process died with anything in flight", "没有服务器进程在有在途消息时死亡"),
-    ("no server lost power with anything in flight", "没有服务器在有在途消息时断电"),
+    ("no process died while durable acks were at stake", "没有进程在持久确认面临考验时死亡"),
+    ("no power was lost while durable acks were at stake", "没有在持久确认面临考验时断电"),
     (
         "# receptions, # allowed redeliveries, # copies recognised by clients",
         "收到 {0} 次，允许的重投 {1} 次，客户端识别的副本 {2} 个",
@@ -94,7 +94,10 @@ const FORMS: &[(&str, &str)] = &[
     ("a fault or a node was not undone", "有故障或节点未被复原"),
     ("no operation succeeded", "没有操作成功"),
     ("no send succeeded", "没有发送成功"),
-    ("no guarantee was judged", "没有判定任何保证"),
+    (
+        "nothing that is promised under these faults was put to the test",
+        "在这些故障下所承诺的内容都没有受到考验",
+    ),
     ("the run was interrupted", "运行被中断"),
     ("the run has no drain", "运行没有排空阶段"),
     ("every planned fault was skipped", "所有计划的故障都被跳过"),
@@ -127,8 +130,8 @@ const FORMS: &[(&str, &str)] = &[
     ),
     ("each message reaches the application of a device once", "每条消息只到达设备的应用一次"),
     (
-        "m# reached d# again: the client promises to recognise copies",
-        "m{0} 再次到达 d{1}：客户端承诺识别副本",
+        "m# reached d# again: here nothing is delivered a second time",
+        "m{0} 再次到达 d{1}：此处不应有第二次投递",
     ),
     ("m# reached d# again: the copy was not marked as redelivered", "m{0} 再次到达 d{1}：副本未标记为重投"),
     ("one send takes effect once, however often it is sent again", "无论重发多少次，一次发送只生效一次"),
