@@ -53,6 +53,9 @@ pub struct ModeAudit {
     pub skipped: Vec<VoidRun>,
 }
 
+/// Faults from the mildest to the worst; whatever is not among them comes last.
+const FAULTS: [&str; 7] = ["nothing", "disconnect", "pause", "restart", "kill", "power-loss", "machine"];
+
 /// A run or a case of which nothing can be said.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -183,9 +186,12 @@ impl ModeAudit {
         if run.shows_only_what_nobody_promises() {
             // It is no part of the verdict, and no gap in it either.
         } else if let (Outcome::Inconclusive | Outcome::TargetFailed, why) = (run.outcome(), run.reasons()) {
+            let doubts = run.doubts();
             let why = match &run.end {
                 End::TargetFailed { why } | End::ToolFailed { why } => why.clone(),
-                End::Complete | End::Interrupted => why.join("; "),
+                // Where there is a doubt about the whole run, every guarantee is inconclusive because of it.
+                End::Complete | End::Interrupted if doubts.is_empty() => why.join("; "),
+                End::Complete | End::Interrupted => doubts.join("; "),
             };
             let (case, folder) = (audited.case.to_owned(), audited.folder.to_owned());
             self.void.push(VoidRun { case, why, folder });
@@ -197,8 +203,10 @@ impl ModeAudit {
         }
     }
 
-    /// Takes out what was neither promised, nor disclaimed, nor put to the test.
+    /// Takes out what was neither promised, nor disclaimed, nor put to the test; orders what was seen by the worst fault.
     pub fn conclude(&mut self) {
+        let rank = |fault: &str| FAULTS.iter().position(|known| *known == fault).unwrap_or(FAULTS.len());
+        self.rows.iter_mut().for_each(|row| row.seen.sort_by_key(|seen| rank(&seen.fault)));
         self.rows.retain(|row| row.claim.is_some() || row.disclaimer.is_some() || !row.seen.is_empty());
     }
 }
@@ -258,17 +266,28 @@ impl SeenUnder {
 impl Audit {
     /// Everything that is weaker than a reader would expect, one sentence each, what was claimed first.
     pub fn weaknesses(&self) -> Vec<String> {
-        let mut told: Vec<(bool, String)> = Vec::new();
+        [self.broken_promises(), self.broken_where_nobody_promises()].concat()
+    }
+
+    /// Everything that is weaker than claimed, one sentence each.
+    pub fn broken_promises(&self) -> Vec<String> {
+        self.broken(true)
+    }
+
+    /// Everything that a reader would expect and nobody promises, one sentence each.
+    pub fn broken_where_nobody_promises(&self) -> Vec<String> {
+        self.broken(false)
+    }
+
+    fn broken(&self, claimed: bool) -> Vec<String> {
+        let mut told = Vec::new();
         for mode in &self.modes {
             for row in &mode.rows {
-                for seen in row.seen.iter().filter(|seen| seen.broken > 0) {
-                    told.push((!seen.claimed, sentence(mode, row, seen)));
-                }
+                let broken = row.seen.iter().filter(|seen| seen.broken > 0 && seen.claimed == claimed);
+                told.extend(broken.map(|seen| sentence(mode, row, seen)));
             }
         }
-        // Stable: within each half, as the modes and guarantees stand.
-        told.sort_by_key(|(is_unclaimed, _)| *is_unclaimed);
-        told.into_iter().map(|(_, words)| words).collect()
+        told
     }
 }
 
@@ -309,6 +328,16 @@ fn broken_words(guarantee: &str) -> &str {
         "causal-order" => "answers arrive before what they answer",
         "total-order" => "devices see different orders",
         "real-time-order" => "messages overtake what was acknowledged before",
+        "seq-sane" => "positions are given twice, fall, or have holes",
+        "receipts-truthful" => "senders are told of deliveries that did not happen",
+        "receipts-complete" => "senders are not told of deliveries",
+        "gap-visible" => "messages are missed without a sign of it",
+        "read-your-writes" => "pages leave out what their reader had written",
+        "monotonic-reads" => "pages leave out what their reader had seen",
+        "history-agrees" => "pages of one conversation differ",
+        "membership-boundary" => "messages reach others than the members of their time",
+        "chain-valid" => "clients find the history rewritten",
+        "recovers-within" => "what is owed does not arrive in time",
         "offline-complete" => "messages that were acknowledged while a device was away do not reach it",
         "inflight-redelivered" => {
             "what was in flight to a device when its connection ended does not come again"
@@ -330,6 +359,7 @@ fn fault_words(fault: &str) -> &str {
         "restart" => "when the server is restarted",
         "kill" => "when the server is killed",
         "power-loss" => "when power is lost",
+        "machine" => "when its machine fails it",
         other => other,
     }
 }

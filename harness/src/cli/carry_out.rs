@@ -41,6 +41,8 @@ struct Effort {
     rest: Mutex<Rest>,
     /// Told when a task has ended.
     ended: Condvar,
+    /// A run that shows nothing is carried out once more.
+    tries_again: bool,
 }
 
 /// What has not begun yet.
@@ -96,6 +98,8 @@ impl Effort {
 enum News {
     Began(usize),
     Ended(usize, Box<Performed>),
+    /// It showed nothing, for these reasons, and is carried out once more.
+    Again(usize, Vec<String>),
     Pointless(usize),
     /// A worker has nothing left to do.
     Left,
@@ -114,8 +118,9 @@ impl Drop for Leaves {
 
 /// Performs all tasks, each on a thread of its own, at most `jobs` at once. The first interrupt ends the runs in progress
 /// and lets no other begin. `None`: there was a second one, and nothing more may be waited for. `subjects`: what each task puts to
-/// the test, if one that turned out to be of no use is not to be tried again. `room`: what the tasks share; whatever finds none
-/// beside the others waits.
+/// the test, if one that turned out to be of no use is not to be tried again; then a run that shows nothing is carried out once more, as
+/// it mostly was the moment that kept it from that: a fault that never came about on a busy machine, a drain that was cut off.
+/// `room`: what the tasks share; whatever finds none beside the others waits.
 pub(super) fn carry_out(
     tasks: Vec<Task>,
     subjects: Vec<usize>,
@@ -123,6 +128,7 @@ pub(super) fn carry_out(
     jobs: usize,
     output: Output,
 ) -> Option<CarriedOut> {
+    let tries_again = !subjects.is_empty();
     let (sender, news) = mpsc::channel();
     let interrupt = Interrupt::default();
     let to_signal = sender.clone();
@@ -134,7 +140,7 @@ pub(super) fn carry_out(
     }
     let workers = jobs.clamp(1, tasks.len().max(1));
     let rest = Mutex::new(Rest { waiting: order(&tasks, &subjects), room, useless: BTreeSet::new() });
-    let effort = Arc::new(Effort { tasks, subjects, rest, ended: Condvar::new() });
+    let effort = Arc::new(Effort { tasks, subjects, rest, ended: Condvar::new(), tries_again });
     for _ in 0..workers {
         let leaves = Leaves(sender.clone());
         let (effort, interrupt) = (effort.clone(), interrupt.clone());
@@ -158,7 +164,7 @@ fn work(effort: &Effort, interrupt: &Interrupt, tell: &Sender<News>) {
     while let Some((number, has_a_point)) = effort.next(interrupt) {
         if has_a_point {
             let _ = tell.send(News::Began(number));
-            let performed = perform::on_own_thread(effort.tasks[number].clone(), interrupt.clone());
+            let performed = perform(effort, number, (interrupt, tell));
             effort.learn(number, &performed);
             let _ = tell.send(News::Ended(number, Box::new(performed)));
         } else {
@@ -166,6 +172,16 @@ fn work(effort: &Effort, interrupt: &Interrupt, tell: &Sender<News>) {
         }
         effort.end(number);
     }
+}
+
+fn perform(effort: &Effort, number: usize, (interrupt, tell): (&Interrupt, &Sender<News>)) -> Performed {
+    let task = &effort.tasks[number];
+    let performed = perform::on_own_thread(task.clone(), interrupt.clone());
+    if !effort.tries_again || interrupt.is_set() || !performed.run.shows_nothing() {
+        return performed;
+    }
+    let _ = tell.send(News::Again(number, performed.run.reasons()));
+    perform::on_own_thread(task.clone(), interrupt.clone())
 }
 
 struct Following<'a> {
@@ -193,6 +209,12 @@ fn follow(following: &Following<'_>, mut workers: usize) -> Option<CarriedOut> {
                 progress.failed += usize::from(result.run.outcome != Outcome::Passed);
                 tell(&progress, &tasks[number], &result, output);
                 performed.insert(number, *result);
+            }
+            Ok(News::Again(number, reasons)) => {
+                output.clear_progress();
+                let (scenario, seed) = (&tasks[number].plan.scenario, tasks[number].plan.seed);
+                let why = reasons.first().map_or("nothing was seen", String::as_str);
+                output.say(format!("once more: {scenario} (seed {seed}) showed nothing: {why}"));
             }
             Ok(News::Pointless(number)) => {
                 progress.done += 1;

@@ -159,16 +159,23 @@ fn write_void(mode: &ModeAudit, out: &mut dyn Write) -> io::Result<()> {
 }
 
 fn write_weaknesses(audit: &Audit, out: &mut dyn Write) -> io::Result<()> {
-    let weaknesses = audit.weaknesses();
-    if weaknesses.is_empty() {
+    if audit.weaknesses().is_empty() {
         let words = match audit.outcome {
             Outcome::Passed => "nothing is weaker than claimed",
             _ => "nothing was found to be weaker than claimed, but not everything could be seen",
         };
         return writeln!(out, "\n{words}");
     }
-    writeln!(out, "\nin words:")?;
-    weaknesses.iter().try_for_each(|words| writeln!(out, "  - {}", visible(words)))
+    let unpromised = audit.broken_where_nobody_promises();
+    for (title, told) in
+        [("weaker than claimed:", audit.broken_promises()), ("broken where nobody promises it:", unpromised)]
+    {
+        if !told.is_empty() {
+            writeln!(out, "\n{title}")?;
+        }
+        told.iter().try_for_each(|words| writeln!(out, "  - {}", visible(words)))?;
+    }
+    Ok(())
 }
 
 /// What was claimed first, then the smallest.

@@ -251,8 +251,15 @@ impl Run {
         self.reasons() == [NOTHING_PROMISED] && self.judgements.iter().any(is_judged)
     }
 
+    /// Whether the run went through and shows nothing all the same, though something is promised under its faults.
+    pub fn shows_nothing(&self) -> bool {
+        self.end == End::Complete
+            && self.outcome() == Outcome::Inconclusive
+            && !self.shows_only_what_nobody_promises()
+    }
+
     /// Why nothing follows from the run even where every checker is content.
-    fn doubts(&self) -> Vec<String> {
+    pub(crate) fn doubts(&self) -> Vec<String> {
         let mut doubts = Vec::new();
         match &self.end {
             End::Interrupted => doubts.push("the run was interrupted".to_owned()),
