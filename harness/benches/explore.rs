@@ -12,6 +12,7 @@
 use std::rc::Rc;
 
 use avouch::conductor::{Ended, conduct};
+use avouch::payload::Nonce;
 use avouch::perform;
 use avouch::recorder::Recorder;
 use avouch::world::explore::{Counts, ExploreOptions, explore, explore_run};
@@ -130,7 +131,7 @@ fn unjudged(plan: &Rc<Plan>) -> Counts {
     let recorder = Recorder::new(Box::new(|_| Ok(())));
     let (of_conductor, conducted) = (recorder.clone(), plan.clone());
     let ended = explore(plan, &recorder, move |world| {
-        let installer = perform::installer(conducted.clone());
+        let installer = perform::installer(conducted.clone(), Nonce::NONE);
         conduct(conducted, world, installer, of_conductor, None)
     });
     assert_eq!(ended, Ok(Ended::Whole));

@@ -24,6 +24,7 @@ use std::rc::Rc;
 
 use avouch::conductor::{Stage, conduct_with};
 use avouch::load::{Described, Live, Loaded, Order, perform_in};
+use avouch::payload::Nonce;
 use avouch::subject::{Place, Subject};
 use avouch::world::live::effort;
 use avouch_reports::history::{Conversation, Device, Event, Message, Phase, Rung, User, What};
@@ -105,7 +106,7 @@ fn loaded(per_s: u64, folder: std::path::PathBuf, spent: &Cell<(f64, f64)>) -> L
         let began = (thread_ns(), effort::now());
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let ended = tokio::task::LocalSet::new().block_on(&runtime, async {
-            let installer = parts.subject.dialect.installer(parts.plan.clone());
+            let installer = parts.subject.dialect.installer(parts.plan.clone(), Nonce::NONE);
             let world = Rc::new(null::NullWorld::new());
             let stage = Stage::new(parts.plan.clone(), world, installer, recorder.clone());
             conduct_with(stage, None, pace).await

@@ -18,6 +18,7 @@ use std::rc::Rc;
 
 use avouch::check::Options;
 use avouch::conductor::{Ended, conduct};
+use avouch::payload::Nonce;
 use avouch::perform;
 use avouch::recorder::Recorder;
 use avouch::session::{Brief, Session};
@@ -120,7 +121,7 @@ fn under_way(plan: Plan) -> f64 {
 fn play(plan: &Rc<Plan>, recorder: &Recorder) -> Ended {
     let (conducted, recorded) = (plan.clone(), recorder.clone());
     let played = simulate_on(SENDERS as usize, plan, recorder, move |world: Rc<SimWorld>| {
-        conduct(conducted.clone(), world, perform::installer(conducted), recorded, None)
+        conduct(conducted.clone(), world, perform::installer(conducted, Nonce::NONE), recorded, None)
     });
     played.unwrap()
 }

@@ -3,6 +3,9 @@
 //! The server never needs to know. A recipient's payload names the send that it came from without any
 //! help of the protocol, and the digest tells whether it came unchanged.
 //!
+//! Salt and names ([`Nonce::mark`]) are of this one run and of no other, also of the same scenario and seed: what an earlier run left behind on a server,
+//! or what a server that was taken for another delivers, can neither be met nor be mistaken.
+//!
 //! Layout, little endian: `"AVCH"`, 4 bytes of salt, 8 bytes of message id, 8 bytes of check, filler.
 
 use avouch_reports::history::Message;
@@ -12,6 +15,30 @@ use bytes::Bytes;
 const MAGIC: [u8; 4] = *b"AVCH";
 const HEAD_BYTES: usize = 24;
 const _: () = assert!(HEAD_BYTES <= PAYLOAD_BYTES_MIN as usize, "the head fits the smallest payload");
+
+/// Tells a run from every other one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Nonce(u64);
+
+impl Nonce {
+    /// Of a world that holds nothing but its run: there the same seed gives the same bytes.
+    pub const NONE: Self = Self(0);
+
+    /// For worlds in which other runs can be met: of a number that no other run was given.
+    pub fn of(number: u64) -> Self {
+        Self(number)
+    }
+
+    /// What names on a server carry: a function of the run's seed, its scenario, how the protocol is spoken, and this.
+    pub fn mark(self, (seed, scenario): (u64, &str), spoken: &str) -> u64 {
+        digest(format!("{seed} {scenario} {spoken} {:x}", self.0).as_bytes())
+    }
+
+    /// The salt of the run's payloads.
+    pub fn salt(self, seed: u64) -> u32 {
+        mix(seed ^ self.0 ^ 0x5a17) as u32
+    }
+}
 
 /// The payload of a message of this run.
 pub fn make(salt: u32, message: Message, bytes: u32) -> Bytes {
@@ -57,11 +84,6 @@ pub fn digest(payload: &[u8]) -> u64 {
     state
 }
 
-/// The salt of a run: old messages of another run on the same server are recognised as foreign.
-pub fn salt(seed: u64) -> u32 {
-    mix(seed ^ 0x5a17) as u32
-}
-
 fn check(salt: u32, message: Message) -> u64 {
     mix(u64::from(salt) << 32 ^ message.0)
 }
@@ -87,6 +109,14 @@ mod tests {
         }
         assert_eq!(read(7, b"AVCH"), None);
         assert_eq!(read(7, &[0; 64]), None);
+    }
+
+    #[test]
+    fn runs_of_one_seed_know_nothing_of_each_other() {
+        let (one, other) = (Nonce::of(1), Nonce::of(2));
+        let mark = |nonce: Nonce| nonce.mark((3, "links/delay"), "MQTT");
+        assert!(mark(one) != mark(other) && mark(one) == mark(one) && mark(Nonce::NONE) != mark(one));
+        assert_eq!(read(other.salt(3), &make(one.salt(3), Message(42), 64)), None);
     }
 
     #[test]

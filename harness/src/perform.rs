@@ -23,7 +23,7 @@ use crate::check::Options;
 use crate::conductor::{Ended, Installer, conduct};
 use crate::interrupt::Interrupt;
 use crate::panics;
-use crate::payload;
+use crate::payload::Nonce;
 use crate::session::{Brief, Earlier, Session, SessionError};
 use crate::subject::Subject;
 use crate::world::explore::{ExploreError, explore_until};
@@ -218,7 +218,7 @@ fn in_simulation(plan: &Rc<Plan>, session: &Session, interrupt: Interrupt) -> En
     let recorder = session.recorder();
     let (conducted_plan, conducted_recorder) = (plan.clone(), recorder.clone());
     let ended = simulate(plan, &recorder, move |world| {
-        let installer = installer(conducted_plan.clone());
+        let installer = installer(conducted_plan.clone(), Nonce::NONE);
         conduct(conducted_plan, world, installer, conducted_recorder, Some(interrupt))
     });
     ended.unwrap_or_else(|error| Ended::TargetDied(error.to_string()))
@@ -229,7 +229,7 @@ fn explored(plan: &Rc<Plan>, session: &Session, interrupt: Interrupt) -> Ended {
     let ended = panics::caught(|| {
         let (plan, recorder, asked) = (plan.clone(), recorder, interrupt.clone());
         explore_until(&plan.clone(), &recorder.clone(), &|| asked.is_set(), move |world| {
-            let installer = installer(plan.clone());
+            let installer = installer(plan.clone(), Nonce::NONE);
             conduct(plan, world, installer, recorder, Some(interrupt))
         })
     });
@@ -281,12 +281,12 @@ fn takes_time(plan: &Plan, device: u32) -> bool {
 }
 
 /// Devices that speak the reference protocol.
-pub fn installer(plan: Rc<Plan>) -> Installer {
-    installer_at(plan, SECRET.into(), 0)
+pub fn installer(plan: Rc<Plan>, nonce: Nonce) -> Installer {
+    installer_at((plan, nonce), SECRET.into(), 0)
 }
 
 /// The same at a server that runs already: with its secret, and ids after one that leaves nobody's out.
-pub fn installer_at(plan: Rc<Plan>, secret: Arc<str>, ids_after: u64) -> Installer {
+pub fn installer_at((plan, nonce): (Rc<Plan>, Nonce), secret: Arc<str>, ids_after: u64) -> Installer {
     let defects = server_config(&plan).defects;
     Rc::new(move |device| {
         let (plan, secret) = (plan.clone(), secret.clone());
@@ -295,7 +295,7 @@ pub fn installer_at(plan: Rc<Plan>, secret: Arc<str>, ids_after: u64) -> Install
             let key = reference::device_key(planned.user, device, ids_after);
             let token = auth::token(secret.as_bytes(), key, TOKEN_EXPIRY_MS);
             let seed = keyed::draw(plan.seed, CLIENT, &[u64::from(device), u64::from(installation)]);
-            let salt = payload::salt(plan.seed);
+            let salt = nonce.salt(plan.seed);
             let first_id = u64::from(installation) << INSTALLATION_BITS;
             let identity = Identity { user: planned.user, device, token, salt, seed, first_id, ids_after };
             let consume_window = takes_time(&plan, device).then_some(CONSUME_WINDOW);

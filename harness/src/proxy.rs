@@ -21,6 +21,7 @@ pub mod api;
 mod collection;
 pub mod http;
 mod journal;
+mod metrics;
 mod named;
 pub mod rules;
 #[cfg(test)]

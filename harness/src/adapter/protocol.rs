@@ -15,6 +15,7 @@ use crate::check::Options;
 use crate::client::Carrier;
 use crate::conductor::Installer;
 use crate::link::Way;
+use crate::payload::Nonce;
 use crate::perform;
 use crate::world::live::effort;
 use crate::world::news::REFERENCE_FRAMING;
@@ -75,11 +76,11 @@ pub trait Dialect: Send + Sync {
     fn check_options(&self, plan: &Plan) -> Options;
     /// Changes what of a plan depends on the protocol: limits of phases, never what is done or goes wrong.
     fn prepare(&self, plan: &mut Plan);
-    /// Makes the devices' adapters.
-    fn installer(&self, plan: Rc<Plan>) -> Installer;
+    /// Makes the devices' adapters, whose names and payloads are of this one run.
+    fn installer(&self, plan: Rc<Plan>, nonce: Nonce) -> Installer;
     /// The same, for adapters that have to know where each device finds its server: what is at the other end dials by itself.
-    fn installer_at(&self, plan: Rc<Plan>, _addresses: Vec<Option<SocketAddr>>) -> Installer {
-        self.installer(plan)
+    fn installer_at(&self, plan: Rc<Plan>, nonce: Nonce, _addresses: Vec<Option<SocketAddr>>) -> Installer {
+        self.installer(plan, nonce)
     }
     /// Whether each device is a program of its own, which the target has to name.
     fn is_spoken_by_programs(&self) -> bool {
@@ -225,11 +226,11 @@ impl Dialect for Reference {
 
     fn prepare(&self, _plan: &mut Plan) {}
 
-    fn installer(&self, plan: Rc<Plan>) -> Installer {
+    fn installer(&self, plan: Rc<Plan>, nonce: Nonce) -> Installer {
         match &self.secret {
-            None => perform::installer(plan),
+            None => perform::installer(plan, nonce),
             // Nobody knows what it holds already, so nobody is who anybody was before.
-            Some(secret) => perform::installer_at(plan, secret.clone(), effort::fresh_ids()),
+            Some(secret) => perform::installer_at((plan, nonce), secret.clone(), effort::fresh_ids()),
         }
     }
 }

@@ -11,7 +11,6 @@ use super::Installer;
 use crate::client::Clock;
 use crate::device::{Device, Habits, Order};
 use crate::handle::{Handle, Letter};
-use crate::payload;
 use crate::recorder::Recorder;
 use crate::world::World;
 
@@ -130,7 +129,7 @@ impl<W: World> Stage<W> {
             let number = number as u32;
             let habits = Habits {
                 number,
-                salt: payload::salt(self.plan.seed),
+                salt: self.world.nonce().salt(self.plan.seed),
                 consume_ns: planned.consume_ns,
                 reads_after_ns: planned.reads_after_ns,
                 give_up_ns: self.plan.phases.give_up_ns,

@@ -8,6 +8,7 @@ use serde::de::DeserializeOwned;
 use serde_json::json;
 
 use super::Collection;
+use super::metrics;
 use super::wire::ProxyInput;
 
 /// The version of Toxiproxy whose API this is.
@@ -31,9 +32,13 @@ pub struct Request<'a> {
 pub struct Answer {
     /// The status code.
     pub status: u16,
-    /// JSON; empty where there is nothing to say.
+    /// What the body is.
+    pub media_type: &'static str,
+    /// JSON, or text for Prometheus; empty where there is nothing to say.
     pub body: String,
 }
+
+const JSON: &str = "application/json";
 
 /// Why something was not done.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -106,6 +111,7 @@ pub async fn respond(collection: &mut Collection, request: Request<'_>) -> Answe
     let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
     let responded = match parts[..] {
         ["version"] => version(request),
+        ["metrics"] => metrics(collection, request),
         ["reset"] => reset(collection, request).await,
         ["populate"] => return populate(collection, request).await,
         ["proxies"] => proxies(collection, request).await,
@@ -122,6 +128,14 @@ pub async fn respond(collection: &mut Collection, request: Request<'_>) -> Answe
 fn version(request: Request<'_>) -> Result<Answer, Refusal> {
     match request.method {
         "GET" => Ok(answer(200, &json!({ "version": API_VERSION }))),
+        _ => Err(Refusal::NO_METHOD),
+    }
+}
+
+/// The original has it behind a flag of its command line.
+fn metrics(collection: &Collection, request: Request<'_>) -> Result<Answer, Refusal> {
+    match request.method {
+        "GET" => Ok(Answer { status: 200, media_type: metrics::MEDIA_TYPE, body: collection.metrics() }),
         _ => Err(Refusal::NO_METHOD),
     }
 }
@@ -198,9 +212,10 @@ fn read<T: DeserializeOwned>(request: Request<'_>) -> Result<T, Refusal> {
 
 fn answer(status: u16, body: &impl Serialize) -> Answer {
     // Strings, numbers and lists of these always have a text.
-    Answer { status, body: serde_json::to_string(body).unwrap_or_default() + "\n" }
+    let body = serde_json::to_string(body).unwrap_or_default() + "\n";
+    Answer { status, media_type: JSON, body }
 }
 
 fn nothing() -> Answer {
-    Answer { status: 204, body: String::new() }
+    Answer { status: 204, media_type: JSON, body: String::new() }
 }

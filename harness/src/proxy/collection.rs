@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::Common;
 use super::api::Refusal;
+use super::metrics;
 use super::named::{NamedProxy, resolve};
 use super::wire::{ProxyInput, ProxyOutput, changed_toxic, new_toxic, shown};
 
@@ -67,6 +68,11 @@ impl Collection {
 
     pub(super) fn list(&self) -> BTreeMap<&str, ProxyOutput> {
         self.proxies.iter().map(|(name, proxy)| (name.as_str(), output(proxy))).collect()
+    }
+
+    /// What passed, for Prometheus.
+    pub(super) fn metrics(&self) -> String {
+        metrics::text(&self.proxies)
     }
 
     pub(super) fn show(&self, name: &str) -> Result<ProxyOutput, Refusal> {

@@ -84,7 +84,7 @@ fn response(answer: Answer) -> hyper::Response<Full<Bytes>> {
     let mut response = hyper::Response::new(Full::new(Bytes::from(answer.body)));
     *response.status_mut() =
         hyper::StatusCode::from_u16(answer.status).unwrap_or(hyper::StatusCode::INTERNAL_SERVER_ERROR);
-    let json = hyper::header::HeaderValue::from_static("application/json");
-    response.headers_mut().insert(CONTENT_TYPE, json);
+    let media_type = hyper::header::HeaderValue::from_static(answer.media_type);
+    response.headers_mut().insert(CONTENT_TYPE, media_type);
     response
 }

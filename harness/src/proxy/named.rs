@@ -10,9 +10,9 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream, lookup_host};
 use tokio::task::JoinSet;
 
 use super::Common;
-use crate::link::Link;
+use crate::link::{Link, WAYS, Way};
 use crate::toxics::{Toxic, Toxics};
-use crate::world::proxy::{Happened, Line, RECEIVE_BUFFER_BYTES, Sink, carry};
+use crate::world::proxy::{Happened, Line, Meter, RECEIVE_BUFFER_BYTES, Sink, carry};
 
 /// Connections of one proxy at once; one more is reset.
 const CONNECTIONS_MAX: usize = 10_000;
@@ -49,6 +49,8 @@ struct State {
     /// Connections that were ever made: also the ordinal of the last.
     made: u32,
     lines: BTreeMap<u32, Arc<Line>>,
+    /// What passed on connections that are over.
+    passed: Meter,
 }
 
 impl NamedProxy {
@@ -122,6 +124,15 @@ impl NamedProxy {
         state.toxics.len() < before
     }
 
+    /// Bytes that were received and sent one way, on all its connections.
+    pub(super) fn passed(&self, way: Way) -> (u64, u64) {
+        let state = self.live.lock();
+        let meters = state.lines.values().map(|line| line.meter()).chain([&state.passed]);
+        meters.map(|meter| meter.read(way)).fold((0, 0), |(received, sent), (more_received, more_sent)| {
+            (received + more_received, sent + more_sent)
+        })
+    }
+
     /// A rule begins or ends.
     pub(super) fn set_fault(&self, fault: u32, active: bool) {
         let mut state = self.live.lock();
@@ -176,7 +187,12 @@ struct Opened {
 
 impl Drop for Opened {
     fn drop(&mut self) {
-        self.live.lock().lines.remove(&self.ordinal);
+        let mut state = self.live.lock();
+        state.lines.remove(&self.ordinal);
+        for way in WAYS {
+            let (received_bytes, sent_bytes) = self.line.meter().read(way);
+            state.passed.add(way, received_bytes, sent_bytes);
+        }
     }
 }
 

@@ -85,7 +85,7 @@ async fn echo() -> SocketAddr {
 
 async fn ask(collection: &mut Collection, method: &str, path: &str, body: &str) -> (u16, Value) {
     let request = Request { method, path, user_agent: "test", body: body.as_bytes() };
-    let Answer { status, body } = respond(collection, request).await;
+    let Answer { status, body, .. } = respond(collection, request).await;
     (status, if body.is_empty() { Value::Null } else { serde_json::from_str(&body).unwrap() })
 }
 
@@ -119,6 +119,52 @@ async fn a_proxy_is_created_shown_updated_and_deleted() {
     assert_eq!(ask(&mut all, "DELETE", "/proxies/redis", "").await, (204, Value::Null));
     assert!(TcpStream::connect(&listen).await.is_err());
     assert_eq!(ask(&mut all, "GET", "/proxies/redis", "").await.0, 404);
+}
+
+#[tokio::test]
+async fn what_passed_is_told_to_prometheus_also_of_connections_that_are_over() {
+    let mut all = empty();
+    let asked = json!({"name": "a\"b", "upstream": echo().await.to_string()});
+    let (_, made) = ask(&mut all, "POST", "/proxies", &asked.to_string()).await;
+    let cut = r#"{"type": "limit_data", "attributes": {"bytes": 3}}"#;
+    assert_eq!(ask(&mut all, "POST", "/proxies/a%22b/toxics", cut).await.0, 200);
+    let listen = made["listen"].as_str().unwrap();
+    let mut stream = TcpStream::connect(listen).await.unwrap();
+    stream.write_all(b"hello").await.unwrap();
+    let mut came = Vec::new();
+    timeout(LIMIT, stream.read_to_end(&mut came)).await.unwrap().unwrap();
+    assert_eq!(came, b"hel");
+    drop(stream);
+    let request = Request { method: "GET", path: "/metrics", user_agent: "test", body: b"" };
+    let expected = [
+        ("received", "downstream", 5),
+        ("received", "upstream", 5),
+        ("sent", "downstream", 3),
+        ("sent", "upstream", 5),
+    ];
+    let lines = expected.map(|(verb, direction, bytes)| {
+        let upstream = asked["upstream"].as_str().unwrap();
+        format!(
+            "toxiproxy_proxy_{verb}_bytes_total{{direction=\"{direction}\",listener=\"{listen}\",proxy=\"a\\\"b\",upstream=\"{upstream}\"}} {bytes}"
+        )
+    });
+    // The connection's own counts are added up when it is over; at no moment is anything missing.
+    for _ in 0..3 {
+        let answer = respond(&mut all, request).await;
+        assert_eq!((answer.status, answer.media_type), (200, "text/plain; version=0.0.4; charset=utf-8"));
+        let told: Vec<&str> = answer.body.lines().filter(|line| !line.starts_with('#')).collect();
+        assert_eq!(told, lines);
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(ask(&mut all, "POST", "/metrics", "").await.0, 405);
+}
+
+#[tokio::test]
+async fn toxics_of_a_proxy_that_is_asked_for_are_passed_over_as_by_the_original() {
+    let mut all = empty();
+    let asked = r#"{"name": "one", "upstream": "127.0.0.1:9", "toxics": [{"type": "latency"}]}"#;
+    let (status, made) = ask(&mut all, "POST", "/proxies", asked).await;
+    assert_eq!((status, &made["toxics"]), (201, &json!([])));
 }
 
 #[tokio::test]

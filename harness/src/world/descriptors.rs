@@ -1,15 +1,17 @@
 //! File descriptors: how many a live run takes, and whether this process may have them.
 //!
-//! Every device has a port of its own at the chaos proxy, so that a fault on one link touches no other. A run that gets
-//! too few would see connections refused that no fault refused, so it waits until others have ended, and a run that is
-//! too large for this process is not begun.
+//! Every device has a port of its own at the chaos proxy, so that a fault on one link touches no other; where they are very
+//! many, the leg between device and proxy is in memory. A run that gets too few would see connections refused that no fault
+//! refused, so it waits until others have ended, and a run that is too large for this process is not begun.
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
+/// A run with more devices has no ports for them ([`super::proxy::Leg`]).
+pub const DEVICES_WITH_PORTS_MAX: usize = 1_000;
 /// Per device: the proxy's port; and two connections at once (a new one may come while an old one ends), each with an
 /// end at the device, one at the proxy towards it, and one towards the server.
 const PER_DEVICE: u64 = 1 + 2 * 3;
-/// The same where no proxy stands between: two connections.
+/// The same where no proxy stands between, or the leg to it is in memory: two connections.
 const PER_DEVICE_DIRECT: u64 = 2;
 /// Per run: the runtime, files, the pipes to the server and its watchdog.
 const PER_RUN: u64 = 32;
@@ -30,7 +32,8 @@ pub struct TooFew {
 
 /// File descriptors that a live run with so many devices takes.
 pub fn needed(devices: usize) -> u64 {
-    PER_DEVICE * devices as u64 + PER_RUN
+    let per_device = if devices > DEVICES_WITH_PORTS_MAX { PER_DEVICE_DIRECT } else { PER_DEVICE };
+    per_device * devices as u64 + PER_RUN
 }
 
 /// What is left of the file descriptors of this process, and what each of the runs that are to share it takes.
@@ -82,7 +85,7 @@ pub fn make_room(devices_of_runs: &[usize], at_once: usize) -> Result<Room, TooF
     let limit = if is_raised { wanted } else { soft };
     let left = limit.saturating_sub(PER_PROCESS);
     if largest.first().is_some_and(|needed| *needed > left) {
-        let devices = devices_of_runs.iter().copied().max().unwrap_or(0);
+        let devices = devices_of_runs.iter().copied().max_by_key(|devices| needed(*devices)).unwrap_or(0);
         return Err(TooFew { devices, needed: needed(devices) + PER_PROCESS, limit });
     }
     Ok(Room { left, of_runs })
@@ -125,7 +128,7 @@ mod tests {
         assert!(limits().0 >= soft, "it is never lowered");
         if hard < 1_000_000_000_000 {
             let error = make_room(&[5, 1_000_000_000_000, 7], 1).unwrap_err();
-            let words = format!("7000000000064 open files are needed, and this process may have {hard}");
+            let words = format!("2000000000064 open files are needed, and this process may have {hard}");
             assert!(error.to_string().contains(&words), "{error}");
         }
     }
@@ -136,7 +139,7 @@ mod tests {
         let many = (hard / PER_DEVICE_DIRECT) as usize;
         if hard < 1_000_000_000_000 {
             assert_eq!(make_room_direct(many - 100), Ok(()));
-            assert!(make_room(&[many - 100], 1).is_err());
+            assert!(needed(DEVICES_WITH_PORTS_MAX) > needed(DEVICES_WITH_PORTS_MAX + 1));
             assert_eq!(make_room_direct(many).unwrap_err().devices, many);
         }
     }
@@ -147,7 +150,7 @@ mod tests {
         if hard >= 1_000_000_000_000 {
             return;
         }
-        let large = (hard / PER_DEVICE) as usize - 100;
+        let large = (hard / PER_DEVICE_DIRECT) as usize - 100;
         let mut room = make_room(&[large, 1, large], 2).unwrap();
         assert!(room.take(0), "one large run, whatever the others are like");
         assert!(room.take(1), "a small one beside it");

@@ -23,17 +23,19 @@ use std::time::Duration;
 
 use avouch_reports::history::What;
 use avouch_scenarios::plan::{Fault, NodeVerb};
+use tokio::io::DuplexStream;
 use tokio::net::TcpStream;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 use super::news::{self, News};
 use super::process::{Launch, Process, Stopped, disk};
-use super::proxy::{Clock as LinkClock, Config, Proxy};
-use super::{LocalTask, NodeOrder, OrderError, Triggered, World};
+use super::proxy::{Clock as LinkClock, Config, Door, Entrance, Leg, Proxy};
+use super::{LocalTask, NodeOrder, OrderError, Triggered, World, descriptors};
 use crate::client::{Carrier, Clock, Connector, Shell};
 use crate::device::Device;
 use crate::handle::Handle;
+use crate::payload::Nonce;
 use crate::recorder::Recorder;
 use crate::subject::{Place, Subject};
 use client::Clients;
@@ -84,6 +86,7 @@ pub fn lacks(fault: &Fault, subject: &Subject) -> Option<&'static str> {
 /// The world, as the conductor sees it.
 pub struct LiveWorld {
     started: Instant,
+    nonce: Nonce,
     server: Server,
     carrier: Carrier,
     node: Mutex<Option<Process>>,
@@ -129,7 +132,9 @@ impl LiveWorld {
             Way::Proxied => news::settings(plan, dialect.survives_frame_faults()),
             Way::Direct => Vec::new(),
         };
-        let proxy = Proxy::start(config, links).await;
+        let is_crowd = plan.devices.len() > descriptors::DEVICES_WITH_PORTS_MAX;
+        let leg = if is_crowd && subject.client.is_none() { Leg::Memory } else { Leg::Sockets };
+        let proxy = Proxy::start(config, links, leg).await;
         let proxy = proxy.map_err(|error| format!("the proxy cannot listen: {error}"))?;
         let addresses = (0..plan.devices.len() as u32).map(|device| proxy.address(device)).collect();
         let node = Mutex::new(None);
@@ -142,6 +147,7 @@ impl LiveWorld {
         let subject = subject.clone();
         Ok(Self {
             started,
+            nonce: effort::fresh_nonce(),
             server,
             carrier,
             node,
@@ -181,6 +187,12 @@ impl LiveWorld {
             "" => String::new(),
             tail => format!("; the end of the server's log:\n{tail}"),
         }
+    }
+
+    fn start_shell(&self, device: Device, connector: impl Connector, recorder: &Recorder) -> Handle {
+        let (shell, handle) = Shell::new(device, (self.carrier, connector), recorder.clone(), self.clock());
+        tokio::task::spawn_local(shell.run());
+        handle
     }
 
     fn tell(&self, state: &str) {
@@ -273,6 +285,10 @@ fn failed(error: impl std::fmt::Display) -> OrderError {
 }
 
 impl World for LiveWorld {
+    fn nonce(&self) -> Nonce {
+        self.nonce
+    }
+
     fn clock(&self) -> Clock {
         let started = self.started;
         Rc::new(move || started.elapsed().as_nanos() as u64)
@@ -285,20 +301,17 @@ impl World for LiveWorld {
     fn start_device(&self, device: Device, recorder: &Recorder) -> Handle {
         let number = device.number().0;
         if let Some(clients) = &self.clients {
-            let connector = clients.connector(number, self.casualty.clone());
-            let (shell, handle) =
-                Shell::new(device, (self.carrier, connector), recorder.clone(), self.clock());
-            tokio::task::spawn_local(shell.run());
-            return handle;
+            return self.start_shell(device, clients.connector(number, self.casualty.clone()), recorder);
         }
-        let address = match self.way {
-            Way::Proxied => self.addresses.get(number as usize).copied().flatten(),
-            Way::Direct => self.proxy.upstream(),
+        let address = match (self.way, self.proxy.door(number)) {
+            (Way::Proxied, Some(Door::Memory(entrance))) => {
+                return self.start_shell(device, entrance.clone(), recorder);
+            }
+            (Way::Proxied, Some(Door::Port(address))) => Some(*address),
+            (Way::Proxied, None) => None,
+            (Way::Direct, _) => self.proxy.upstream(),
         };
-        let (shell, handle) =
-            Shell::new(device, (self.carrier, LiveConnector { address }), recorder.clone(), self.clock());
-        tokio::task::spawn_local(shell.run());
-        handle
+        self.start_shell(device, LiveConnector { address }, recorder)
     }
 
     fn spawn_here(&self, task: LocalTask) {
@@ -372,5 +385,13 @@ impl Connector for LiveConnector {
             stream.set_nodelay(true)?;
             Ok(stream)
         })
+    }
+}
+
+impl Connector for Entrance {
+    type Stream = DuplexStream;
+
+    fn connect(&self) -> Pin<Box<dyn Future<Output = io::Result<DuplexStream>>>> {
+        Box::pin(std::future::ready(Self::connect(self)))
     }
 }

@@ -19,6 +19,7 @@ use avouch_scenarios::plan::Fault;
 use crate::client::Clock;
 use crate::device::Device;
 use crate::handle::Handle;
+use crate::payload::Nonce;
 use crate::recorder::Recorder;
 
 /// A task that stays on the thread of its world.
@@ -78,6 +79,10 @@ pub struct Triggered {
 /// A place to carry a plan out.
 #[allow(async_fn_in_trait, reason = "worlds are single-threaded; no future of theirs has to be Send")]
 pub trait World {
+    /// What tells the run from others that could be met in this world.
+    fn nonce(&self) -> Nonce {
+        Nonce::NONE
+    }
     /// Nanoseconds since the run began.
     fn clock(&self) -> Clock;
     /// Waits that long on this world's clock.

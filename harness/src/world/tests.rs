@@ -14,6 +14,7 @@ use super::explore::{ExploreOptions, explore_run};
 use super::sim::simulate;
 use crate::check::Judge;
 use crate::conductor::{Ended, conduct};
+use crate::payload::Nonce;
 use crate::perform;
 use crate::recorder::{Owing, Recorder};
 
@@ -56,7 +57,7 @@ fn simulated(plan: &Rc<Plan>) -> (Ended, Vec<Judgement>) {
         let recorder = recorder.owing(Owing::of(&perform::reference_claims(), &perform::check_options(plan)));
         let (of_conductor, conducted) = (recorder.clone(), plan.clone());
         let ended = simulate(plan, &recorder, move |world| {
-            let installer = perform::installer(conducted.clone());
+            let installer = perform::installer(conducted.clone(), Nonce::NONE);
             conduct(conducted, world, installer, of_conductor, None)
         });
         ended.expect("the simulation comes to its end")

@@ -13,7 +13,7 @@ use crate::adapter::protocol::{Dialect, Features, Protocol, Step};
 use crate::check::Options;
 use crate::client::Carrier;
 use crate::conductor::Installer;
-use crate::payload;
+use crate::payload::Nonce;
 use crate::world::proxy::Framing;
 
 /// Connections in the drain, at most, until they bring nothing new: some servers send again only then.
@@ -92,17 +92,18 @@ impl Dialect for Spoken {
         plan.phases.reconnects_max = RECONNECTS_MAX;
     }
 
-    fn installer(&self, plan: Rc<Plan>) -> Installer {
-        self.installer_at(plan, Vec::new())
+    fn installer(&self, plan: Rc<Plan>, nonce: Nonce) -> Installer {
+        self.installer_at(plan, nonce, Vec::new())
     }
 
-    fn installer_at(&self, plan: Rc<Plan>, addresses: Vec<Option<SocketAddr>>) -> Installer {
+    fn installer_at(&self, plan: Rc<Plan>, nonce: Nonce, addresses: Vec<Option<SocketAddr>>) -> Installer {
         let (settings, addresses) = (self.0.clone(), Rc::new(addresses));
         Rc::new(move |device| {
             let (plan, settings, addresses) = (plan.clone(), settings.clone(), addresses.clone());
             Box::new(move |installation| -> Box<dyn Adapter> {
                 let address = addresses.get(device as usize).copied().flatten();
-                Box::new(Exec::new(settings.clone(), identity(&plan, device, installation, address)))
+                let identity = identity(&plan, nonce, (device, installation), address);
+                Box::new(Exec::new(settings.clone(), identity))
             })
         })
     }
@@ -122,8 +123,13 @@ impl Dialect for Spoken {
 }
 
 /// Conversations carry the run's salt, so that no other run's messages are met on a server that both use.
-fn identity(plan: &Plan, device: u32, installation: u32, address: Option<SocketAddr>) -> Identity {
-    let salt = payload::salt(plan.seed);
+fn identity(
+    plan: &Plan,
+    nonce: Nonce,
+    (device, installation): (u32, u32),
+    address: Option<SocketAddr>,
+) -> Identity {
+    let salt = nonce.salt(plan.seed);
     let user = plan.devices[device as usize].user;
     let conversation = |planned: &avouch_scenarios::plan::Conversation| NamedConversation {
         name: format!("avouch-{salt:08x}-{}", planned.name),

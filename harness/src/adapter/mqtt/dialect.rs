@@ -14,7 +14,7 @@ use crate::check::{CatchUp, Fifo, Options, Redelivery};
 use crate::client::Carrier;
 use crate::conductor::Installer;
 use crate::link::Way;
-use crate::payload;
+use crate::payload::Nonce;
 use crate::world::proxy::{Framing, MQTT_FRAMING};
 
 /// Connections in the drain, at most, until they bring nothing new.
@@ -100,22 +100,23 @@ impl Dialect for Spoken {
         plan.phases.reconnects_max = RECONNECTS_MAX;
     }
 
-    fn installer(&self, plan: Rc<Plan>) -> Installer {
+    fn installer(&self, plan: Rc<Plan>, nonce: Nonce) -> Installer {
         let settings = self.0.clone();
         Rc::new(move |device| {
             let (plan, settings) = (plan.clone(), settings.clone());
             Box::new(move |installation| -> Box<dyn Adapter> {
-                Box::new(Mqtt::new(settings.clone(), identity(&plan, &settings, device, installation)))
+                let identity = identity(&plan, (&settings, nonce), device, installation);
+                Box::new(Mqtt::new(settings.clone(), identity))
             })
         })
     }
 }
 
-/// Client ids and topics carry a mark of the run, so that no other run's sessions and messages are met on a server that both
-/// use, also at the same time: the seed, the scenario and how the protocol is spoken.
-fn identity(plan: &Plan, settings: &Settings, device: u32, installation: u32) -> Identity {
-    let salt = payload::salt(plan.seed);
-    let run = payload::digest(format!("{} {} {}", plan.seed, plan.scenario, settings.words()).as_bytes());
+/// Client ids and topics carry the run's mark, so that no other run's sessions and messages are met on a server that both
+/// use, also at the same time.
+fn identity(plan: &Plan, (settings, nonce): (&Settings, Nonce), device: u32, installation: u32) -> Identity {
+    let salt = nonce.salt(plan.seed);
+    let run = nonce.mark((plan.seed, &plan.scenario), &settings.words());
     let user = plan.devices[device as usize].user;
     let conversations = plan.conversations.iter().enumerate();
     let subscribed = conversations.filter(|(_, it)| it.members.contains(&user));

@@ -14,6 +14,7 @@ use crate::check::{CatchUp, Fifo, Options, Redelivery};
 use crate::client::Carrier;
 use crate::conductor::Installer;
 use crate::link::Way;
+use crate::payload::Nonce;
 use crate::world::proxy::{Framing, NATS_FRAMING};
 
 /// A drain may take this long, if it has to: with one message at a time, each synced before the next, a backlog is not quick. Nanoseconds.
@@ -130,13 +131,13 @@ impl Dialect for Spoken {
         }
     }
 
-    fn installer(&self, plan: Rc<Plan>) -> Installer {
+    fn installer(&self, plan: Rc<Plan>, nonce: Nonce) -> Installer {
         let settings = self.0.clone();
         let streams = Rc::new(Streams::default());
         Rc::new(move |device| {
             let (plan, settings, streams) = (plan.clone(), settings.clone(), streams.clone());
             Box::new(move |installation| -> Box<dyn Adapter> {
-                let identity = Identity::new(&plan, &settings, device, installation);
+                let identity = Identity::new(&plan, (&settings, nonce), device, installation);
                 Box::new(Nats::new(settings.clone(), identity, streams.clone()))
             })
         })

@@ -4,7 +4,7 @@ use avouch_scenarios::keyed::{Purpose, draw};
 use avouch_scenarios::plan::Plan;
 
 use super::Settings;
-use crate::payload;
+use crate::payload::Nonce;
 
 const CLIENT: Purpose = Purpose::named("nats-client");
 
@@ -30,10 +30,10 @@ pub struct Identity {
 }
 
 impl Identity {
-    /// Names carry a mark of the run, so that no other run's streams and subjects are met on a server that both use, also at the
-    /// same time: the seed, the scenario and how the protocol is spoken.
-    pub fn new(plan: &Plan, settings: &Settings, device: u32, installation: u32) -> Self {
-        let run = payload::digest(format!("{} {} {}", plan.seed, plan.scenario, settings.words()).as_bytes());
+    /// Names carry the run's mark, so that no other run's streams and subjects are met on a server that both use, also at the
+    /// same time.
+    pub fn new(plan: &Plan, (settings, nonce): (&Settings, Nonce), device: u32, installation: u32) -> Self {
+        let run = nonce.mark((plan.seed, &plan.scenario), &settings.words());
         let user = plan.devices[device as usize].user;
         let conversations = plan.conversations.iter().zip(0_u32..);
         let subscribed = conversations.filter(|(it, _)| it.members.contains(&user));
@@ -42,7 +42,7 @@ impl Identity {
             installation,
             name: format!("av{run:016x}d{device}i{installation}"),
             run,
-            salt: payload::salt(plan.seed),
+            salt: nonce.salt(plan.seed),
             seed: draw(plan.seed, CLIENT, &[u64::from(device), u64::from(installation)]),
             conversations: plan.conversations.len() as u32,
             subscribed: subscribed.map(|(_, number)| number).collect(),

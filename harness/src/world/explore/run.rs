@@ -14,6 +14,7 @@ use crate::check::{Judge, explain};
 use crate::conductor::{Ended, conduct};
 use crate::interrupt::Stop;
 use crate::panics;
+use crate::payload::Nonce;
 use crate::perform;
 use crate::recorder::{Owing, Recorder, Sink};
 
@@ -105,7 +106,7 @@ pub fn explore_run_watched(plan: &Rc<Plan>, options: ExploreOptions<'_>, mut obs
         let (of_conductor, plan) = (recorder.clone(), plan.clone());
         let stop = options.stop.unwrap_or(&|| false);
         let ended = explore_until(&plan.clone(), &recorder, stop, move |world| {
-            let installer = perform::installer(plan.clone());
+            let installer = perform::installer(plan.clone(), Nonce::NONE);
             conduct(plan, world, installer, of_conductor, None)
         });
         let [invoked, accepted, rejected, unknown] = recorder.progress().outcomes;

@@ -8,7 +8,10 @@ use avouch_scenarios::keyed::{Purpose, draw};
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::time::TimeVal;
 
+use crate::payload::Nonce;
+
 const IDS: Purpose = Purpose::named("fresh-ids");
+const NONCES: Purpose = Purpose::named("fresh-nonces");
 /// Ids of one run: more than any has users or conversations.
 const IDS_OF_RUN_BITS: u32 = 20;
 /// Runs are told apart by so many bits.
@@ -63,8 +66,16 @@ pub fn unix_ms() -> u64 {
 /// A number after which so many ids are free on a server that somebody else runs too, as nobody there has drawn it before: by the
 /// time, by the process and by how often it was asked for.
 pub fn fresh_ids() -> u64 {
-    let place = [unix_ms(), u64::from(std::process::id()), FRESH.fetch_add(1, Ordering::Relaxed)];
-    draw(0, IDS, &place) >> (u64::BITS - FRESH_BITS) << IDS_OF_RUN_BITS
+    draw(0, IDS, &place()) >> (u64::BITS - FRESH_BITS) << IDS_OF_RUN_BITS
+}
+
+/// What tells a run from every other one, by the same.
+pub fn fresh_nonce() -> Nonce {
+    Nonce::of(draw(0, NONCES, &place()))
+}
+
+fn place() -> [u64; 3] {
+    [unix_ms(), u64::from(std::process::id()), FRESH.fetch_add(1, Ordering::Relaxed)]
 }
 
 impl Effort {

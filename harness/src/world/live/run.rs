@@ -60,7 +60,8 @@ pub fn perform_with(
         };
         tokio::task::spawn_local(watch(world.clone()));
         let plan = parts.plan;
-        let installer = parts.subject.dialect.installer_at(plan.clone(), world.told_addresses());
+        let told = world.told_addresses();
+        let installer = parts.subject.dialect.installer_at(plan.clone(), world.nonce, told);
         let stage = Stage::new(plan.clone(), world.clone(), installer, recorder.clone());
         let ended = conduct_with(stage, Some(interrupt), workload).await;
         let ended = match ended {

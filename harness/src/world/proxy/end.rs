@@ -45,6 +45,7 @@ pub(super) struct End<T> {
     is_broken: bool,
     /// The link was told of its silence.
     was_told: bool,
+    received_bytes: u64,
 }
 
 impl<T: Transport> End<T> {
@@ -61,7 +62,13 @@ impl<T: Transport> End<T> {
             is_deaf: false,
             is_broken: false,
             was_told: false,
+            received_bytes: 0,
         }
+    }
+
+    /// Bytes that were read and written since it was last asked.
+    pub(super) fn take_counts(&mut self) -> (u64, u64) {
+        (std::mem::take(&mut self.received_bytes), std::mem::take(&mut self.outbox.sent_bytes))
     }
 
     /// Hands the link what was read.
@@ -134,6 +141,7 @@ impl<T: Transport> End<T> {
         }
         let room = self.inbox.capacity() - self.inbox.len();
         let bytes = ready!(pin!(self.stream.read_buf(&mut self.inbox)).poll(cx))?;
+        self.received_bytes += bytes as u64;
         if bytes == room {
             self.read_bytes = (self.read_bytes * 2).min(READ_BYTES_MAX);
         } else if bytes < self.read_bytes / 8 {
@@ -156,6 +164,7 @@ impl<T: Transport> End<T> {
 pub(super) struct Outbox {
     queue: VecDeque<Waiting>,
     bytes: usize,
+    sent_bytes: u64,
     /// The stream is to be ended after it.
     pub(super) is_ending: bool,
     /// The stream was ended.
@@ -220,6 +229,7 @@ impl Outbox {
 
     fn wrote(&mut self, mut written: usize) {
         self.bytes -= written;
+        self.sent_bytes += written as u64;
         while let Some(front) = self.queue.front_mut() {
             if front.bytes.len() > written {
                 front.bytes.advance(written);

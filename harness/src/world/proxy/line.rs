@@ -1,11 +1,12 @@
 //! A device's link, wired: shared by its pumps and by whoever sets faults.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 
-use crate::link::{ConnectionId, Event, Link, Refused};
+use crate::link::{ConnectionId, Event, Link, Refused, Way};
 use crate::toxics::Toxics;
 
 /// Nanoseconds since the run began.
@@ -44,11 +45,36 @@ pub enum Happened {
     },
 }
 
+/// Bytes that were read from one end and written to the other, by way.
+#[derive(Debug, Default)]
+pub struct Meter {
+    received: [AtomicU64; 2],
+    sent: [AtomicU64; 2],
+}
+
+impl Meter {
+    /// Counts what was read from the end whose bytes go this way, and what was written to the other.
+    pub(crate) fn add(&self, way: Way, received_bytes: u64, sent_bytes: u64) {
+        for (counter, bytes) in [(&self.received, received_bytes), (&self.sent, sent_bytes)] {
+            if bytes > 0 {
+                counter[way as usize].fetch_add(bytes, Ordering::Relaxed);
+            }
+        }
+    }
+
+    /// Bytes that were received and sent, this way.
+    pub fn read(&self, way: Way) -> (u64, u64) {
+        let bytes = |counter: &[AtomicU64; 2]| counter[way as usize].load(Ordering::Relaxed);
+        (bytes(&self.received), bytes(&self.sent))
+    }
+}
+
 /// A device's link with its pumps.
 pub struct Line {
     device: u32,
     clock: Clock,
     sink: Sink,
+    meter: Meter,
     shared: Mutex<Shared>,
 }
 
@@ -72,7 +98,13 @@ impl Line {
     /// A line that carries one connection, with toxics on it.
     pub fn with_toxics(device: u32, (link, toxics): (Link, Toxics), clock: Clock, sink: Sink) -> Self {
         let carriage = Carriage { link, toxics };
-        Self { device, clock, sink, shared: Mutex::new(Shared { carriage, pumps: BTreeMap::new() }) }
+        let shared = Mutex::new(Shared { carriage, pumps: BTreeMap::new() });
+        Self { device, clock, sink, meter: Meter::default(), shared }
+    }
+
+    /// What passed.
+    pub fn meter(&self) -> &Meter {
+        &self.meter
     }
 
     /// Changes the toxics.

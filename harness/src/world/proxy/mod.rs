@@ -2,7 +2,8 @@
 //!
 //! One listening port per device, so that a link is known by its port and no client has to say who it is.
 //! What a fault means is decided in [`crate::link`]; what a frame is, in a [`Splitter`]; this module only moves bytes.
-//! The simulated world uses the same [`pump`] between simulated streams.
+//! The simulated world uses the same [`pump`] between simulated streams. In a run of very many devices of this very process the
+//! leg between device and proxy is in memory ([`Leg`]), so that there are descriptors enough; the server sees no difference.
 //!
 //! ```text
 //! client ── Transport ── Splitter ── Link ── Transport ── server       one pump() per connection,
@@ -19,6 +20,7 @@ mod mqtt;
 mod nats;
 mod pump;
 mod splitter;
+mod stream;
 #[cfg(test)]
 mod tests;
 mod transport;
@@ -29,21 +31,26 @@ use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use tokio::io::DuplexStream;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use crate::link::{Link, Settings};
 pub use end::OUTBOX_BYTES_MAX;
-pub use line::{Clock, Happened, Line, Sink};
-pub use mqtt::{MQTT_FRAMING, MQTT_PACKET_BYTES_MAX};
-pub use nats::{NATS_FRAME_BYTES_MAX, NATS_FRAMING};
+pub use line::{Clock, Happened, Line, Meter, Sink};
+pub use mqtt::MQTT_FRAMING;
+pub use nats::NATS_FRAMING;
 pub use pump::{CLOSE_LINGER, carry, pump};
 pub use splitter::{Classify, Framing, Raw, Splitter};
+pub use stream::STREAM_FRAME_BYTES_MAX;
 pub use transport::Transport;
 pub use websocket::{FRAME_BYTES_MAX, HANDSHAKE_BYTES_MAX, KIND_BYTES_MAX, WebSocket};
 
 /// What the operating system may buffer of a connection before its sender feels that nobody reads (the kernel doubles it).
 pub const RECEIVE_BUFFER_BYTES: u32 = 256 * 1024;
+/// The same of a connection in memory.
+const MEMORY_BUFFER_BYTES: usize = 64 * 1024;
 /// Connections that wait to be accepted, per device.
 const BACKLOG: u32 = 1_024;
 
@@ -60,20 +67,50 @@ pub struct Config {
     pub sink: Sink,
 }
 
+/// What devices and proxy are connected by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Leg {
+    /// Sockets: three descriptors for each connection, and one for each device's port.
+    Sockets,
+    /// Memory: one descriptor for each connection, the server's. A reset is an end of stream there.
+    Memory,
+}
+
+/// Where a device gets in.
+#[derive(Clone, Debug)]
+pub enum Door {
+    /// It connects to this.
+    Port(SocketAddr),
+    /// It is in the same process.
+    Memory(Entrance),
+}
+
+/// Takes connections of a device of the same process.
+#[derive(Clone, Debug)]
+pub struct Entrance(mpsc::UnboundedSender<DuplexStream>);
+
+impl Entrance {
+    /// A new connection; an error if the proxy is gone.
+    pub fn connect(&self) -> io::Result<DuplexStream> {
+        let (near, far) = tokio::io::duplex(MEMORY_BUFFER_BYTES);
+        self.0.send(far).map_err(|_gone| io::ErrorKind::ConnectionRefused)?;
+        Ok(near)
+    }
+}
+
 /// A running proxy. Dropping it closes every connection and every port.
 pub struct Proxy {
-    lines: BTreeMap<u32, (SocketAddr, Arc<Line>)>,
+    lines: BTreeMap<u32, (Door, Arc<Line>)>,
     upstream: Arc<Mutex<SocketAddr>>,
     tasks: JoinSet<()>,
 }
 
 impl Proxy {
-    /// Opens one port per link, all faults inactive.
-    pub async fn start(config: Config, links: Vec<Settings>) -> io::Result<Self> {
+    /// Opens one door per link, all faults inactive.
+    pub async fn start(config: Config, links: Vec<Settings>, leg: Leg) -> io::Result<Self> {
         let upstream = Arc::new(Mutex::new(config.upstream));
         let mut proxy = Self { lines: BTreeMap::new(), upstream, tasks: JoinSet::new() };
         for settings in links {
-            let listener = listen()?;
             let device = settings.device;
             let line = Arc::new(Line::new(
                 device,
@@ -81,18 +118,40 @@ impl Proxy {
                 Arc::clone(&config.clock),
                 Arc::clone(&config.sink),
             ));
-            proxy.lines.insert(device, (listener.local_addr()?, Arc::clone(&line)));
             let upstream = Arc::clone(&proxy.upstream);
-            proxy.tasks.spawn(accept(listener, line, upstream, config.framing));
+            let pumps =
+                Pumps { line: Arc::clone(&line), upstream, framing: config.framing, tasks: JoinSet::new() };
+            let door = match leg {
+                Leg::Sockets => {
+                    let listener = listen()?;
+                    let door = Door::Port(listener.local_addr()?);
+                    proxy.tasks.spawn(accept(listener, pumps));
+                    door
+                }
+                Leg::Memory => {
+                    let (entrance, arrivals) = mpsc::unbounded_channel();
+                    proxy.tasks.spawn(let_in(arrivals, pumps));
+                    Door::Memory(Entrance(entrance))
+                }
+            };
+            proxy.lines.insert(device, (door, line));
         }
         // Lets the accepting tasks reach their sockets before the first client does.
         tokio::task::yield_now().await;
         Ok(proxy)
     }
 
-    /// Where a device has to connect.
+    /// Where a device gets in.
+    pub fn door(&self, device: u32) -> Option<&Door> {
+        self.lines.get(&device).map(|(door, _)| door)
+    }
+
+    /// Where a device has to connect, if it has a port.
     pub fn address(&self, device: u32) -> Option<SocketAddr> {
-        self.lines.get(&device).map(|(address, _)| *address)
+        match self.door(device)? {
+            Door::Port(address) => Some(*address),
+            Door::Memory(_) => None,
+        }
     }
 
     /// The server moved; connections made from now on go there.
@@ -149,31 +208,59 @@ impl Proxy {
     }
 }
 
-/// Takes the connections of one device; the pumps live and die with this task.
-async fn accept(listener: TcpListener, line: Arc<Line>, upstream: Arc<Mutex<SocketAddr>>, framing: Framing) {
-    let mut pumps = JoinSet::new();
+/// The pumps of one device; they live and die with this.
+struct Pumps {
+    line: Arc<Line>,
+    upstream: Arc<Mutex<SocketAddr>>,
+    framing: Framing,
+    tasks: JoinSet<()>,
+}
+
+impl Pumps {
+    /// Carries a new connection.
+    fn carry(&mut self, client: impl Transport + Send + 'static) {
+        let address = *self.upstream.lock().unwrap_or_else(PoisonError::into_inner);
+        let (line, splitters) = (Arc::clone(&self.line), self.framing.splitters());
+        self.tasks.spawn(async move { carry(&line, client, connect(address), splitters).await });
+    }
+
+    /// Waits until a connection is over; for ever if there is none.
+    async fn is_one_over(&mut self) {
+        match self.tasks.join_next().await {
+            Some(Ok(())) => {}
+            Some(Err(error)) => {
+                self.line.tell(Happened::Failed { why: format!("a pump of the proxy broke: {error}") });
+            }
+            None => std::future::pending().await,
+        }
+    }
+}
+
+/// Takes the connections that come to a device's port.
+async fn accept(listener: TcpListener, mut pumps: Pumps) {
     loop {
         tokio::select! {
             biased;
-            Some(done) = pumps.join_next(), if !pumps.is_empty() => {
-                if let Err(error) = done {
-                    line.tell(Happened::Failed { why: format!("a pump of the proxy broke: {error}") });
-                }
-            }
+            () = pumps.is_one_over() => {}
             accepted = listener.accept() => match accepted {
-                Ok((client, _)) => {
-                    let address = *upstream.lock().unwrap_or_else(PoisonError::into_inner);
-                    let line = Arc::clone(&line);
-                    pumps.spawn(async move {
-                        carry(&line, client, connect(address), framing.splitters()).await;
-                    });
-                }
+                Ok((client, _)) => pumps.carry(client),
                 Err(error) => {
                     // Out of descriptors, most likely: it passes when a connection ends.
-                    line.tell(Happened::Failed { why: format!("cannot accept: {error}") });
+                    pumps.line.tell(Happened::Failed { why: format!("cannot accept: {error}") });
                     tokio::time::sleep(std::time::Duration::from_millis(50)).await;
                 }
             },
+        }
+    }
+}
+
+/// Takes the connections of a device of the same process.
+async fn let_in(mut arrivals: mpsc::UnboundedReceiver<DuplexStream>, mut pumps: Pumps) {
+    loop {
+        tokio::select! {
+            biased;
+            () = pumps.is_one_over() => {}
+            Some(client) = arrivals.recv() => pumps.carry(client),
         }
     }
 }

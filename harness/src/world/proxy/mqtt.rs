@@ -1,68 +1,37 @@
-//! MQTT packets on a byte stream, found by their fixed header and never changed. What cannot be MQTT passes as raw bytes
-//! and is counted.
+//! MQTT's packets, found by their fixed header.
 
-use bytes::BytesMut;
-
-use super::splitter::{Framing, Splitter, push_rest};
+use super::splitter::Framing;
+use super::stream::{Head, NoFrame, Stream};
 use crate::adapter::mqtt::{kind_name, packet_bytes};
-use crate::link::{Class, Piece};
-
-/// Largest packet that is taken as a whole; a longer one passes in parts, untouched.
-pub const MQTT_PACKET_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 /// How MQTT's packets are found, in both directions alike.
-pub const MQTT_FRAMING: Framing = Framing::Own(|| [Box::new(Mqtt::default()), Box::new(Mqtt::default())]);
+pub const MQTT_FRAMING: Framing =
+    Framing::Own(|| [Box::new(Stream::<FixedHeader>::default()), Box::new(Stream::<FixedHeader>::default())]);
 
-/// Splits one direction.
-#[derive(Debug, Default)]
-pub(super) struct Mqtt {
-    /// Bytes of an oversized packet that are still to come.
-    oversized_bytes_left: usize,
-    is_raw: bool,
-    unparsed_bytes: u64,
+/// MQTT 3.1.1, 2.2: the kind and the remaining length.
+struct FixedHeader {
+    kind: Option<&'static str>,
+    packet_bytes: usize,
+    head_bytes: usize,
 }
 
-impl Mqtt {
-    /// Takes the next piece; `false` if there is no whole one.
-    fn next(&mut self, input: &mut BytesMut, pieces: &mut Vec<Piece>) -> bool {
-        if input.is_empty() {
-            return false;
-        }
-        if self.is_raw {
-            self.unparsed_bytes += input.len() as u64;
-            push_rest(input, Class::Raw, pieces);
-            return false;
-        }
-        if self.oversized_bytes_left > 0 {
-            let bytes = input.len().min(self.oversized_bytes_left);
-            self.oversized_bytes_left -= bytes;
-            self.unparsed_bytes += bytes as u64;
-            push_rest(&mut input.split_to(bytes), Class::Control, pieces);
-            return true;
-        }
-        match packet_bytes(input) {
-            Err(_malformed) => self.is_raw = true,
-            Ok(None) => return false,
-            Ok(Some(bytes)) if bytes > MQTT_PACKET_BYTES_MAX => self.oversized_bytes_left = bytes,
-            Ok(Some(bytes)) if input.len() < bytes => return false,
-            Ok(Some(bytes)) => {
-                let kind = kind_name(input[0]);
-                let head_bytes = 1 + input[1..].iter().take_while(|byte| **byte & 0x80 != 0).count() + 1;
-                let bytes = input.split_to(bytes).freeze();
-                pieces.push(Piece { bytes, class: Class::Data, kind, head_bytes });
-            }
-        }
-        true
-    }
-}
-
-impl Splitter for Mqtt {
-    fn split(&mut self, input: &mut BytesMut, pieces: &mut Vec<Piece>) {
-        while self.next(input, pieces) {}
+impl Head for FixedHeader {
+    fn read(bytes: &[u8]) -> Result<Option<Self>, NoFrame> {
+        let Some(packet_bytes) = packet_bytes(bytes).map_err(|_malformed| NoFrame)? else { return Ok(None) };
+        let head_bytes = 1 + bytes[1..].iter().take_while(|byte| **byte & 0x80 != 0).count() + 1;
+        Ok(Some(Self { kind: kind_name(bytes[0]), packet_bytes, head_bytes }))
     }
 
-    fn unparsed_bytes(&self) -> u64 {
-        self.unparsed_bytes
+    fn frame_bytes(&self) -> usize {
+        self.packet_bytes
+    }
+
+    fn head_bytes(&self) -> usize {
+        self.head_bytes
+    }
+
+    fn kind(&self, _frame: &[u8]) -> Option<&'static str> {
+        self.kind
     }
 }
 
@@ -70,16 +39,12 @@ impl Splitter for Mqtt {
 mod tests {
     use proptest::prelude::*;
 
+    use super::super::stream::{check_not_gathered, split_in_chunks};
     use super::*;
+    use crate::link::{Class, Piece};
 
     fn pieces(stream: &[u8], chunk: usize) -> (Vec<Piece>, u64) {
-        let (mut splitter, mut input, mut pieces) = (Mqtt::default(), BytesMut::new(), Vec::new());
-        for part in stream.chunks(chunk) {
-            input.extend_from_slice(part);
-            splitter.split(&mut input, &mut pieces);
-        }
-        splitter.finish(&mut input, &mut pieces);
-        (pieces, splitter.unparsed_bytes())
+        split_in_chunks::<FixedHeader>(stream, chunk)
     }
 
     #[test]
@@ -104,12 +69,7 @@ mod tests {
 
     #[test]
     fn an_oversized_packet_is_not_gathered() {
-        let mut splitter = Mqtt::default();
-        let mut input = BytesMut::from(&[0x30, 0xff, 0xff, 0xff, 0x7f, b'x'][..]);
-        let mut pieces = Vec::new();
-        splitter.split(&mut input, &mut pieces);
-        assert!(input.is_empty(), "its bytes go on at once");
-        assert_eq!((pieces.len(), splitter.unparsed_bytes()), (1, 6));
+        check_not_gathered::<FixedHeader>(&[0x30, 0xff, 0xff, 0xff, 0x7f, b'x']);
     }
 
     proptest! {

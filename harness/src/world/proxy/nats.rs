@@ -1,70 +1,29 @@
-//! NATS' operations on a byte stream, found by their lines and never changed. What cannot be NATS passes as raw bytes and is
-//! counted.
+//! NATS' operations, found by their lines.
 
-use bytes::BytesMut;
-
-use super::splitter::{Framing, Splitter, push_rest};
-use crate::adapter::nats::codec::head;
+use super::splitter::Framing;
+use super::stream::{Head, NoFrame, Stream};
+use crate::adapter::nats::codec::{self, head};
 use crate::adapter::nats::kind;
-use crate::link::{Class, Piece};
-
-/// Largest operation that is taken as a whole; a longer one passes in parts, untouched.
-pub const NATS_FRAME_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 /// How NATS' operations are found, in both directions alike.
-pub const NATS_FRAMING: Framing = Framing::Own(|| [Box::new(Nats::default()), Box::new(Nats::default())]);
+pub const NATS_FRAMING: Framing =
+    Framing::Own(|| [Box::new(Stream::<codec::Head>::default()), Box::new(Stream::<codec::Head>::default())]);
 
-/// Splits one direction.
-#[derive(Debug, Default)]
-pub(super) struct Nats {
-    /// Bytes of an oversized operation that are still to come.
-    oversized_bytes_left: usize,
-    is_raw: bool,
-    unparsed_bytes: u64,
-}
-
-impl Nats {
-    /// Takes the next piece; `false` if there is no whole one.
-    fn next(&mut self, input: &mut BytesMut, pieces: &mut Vec<Piece>) -> bool {
-        if input.is_empty() {
-            return false;
-        }
-        if self.is_raw {
-            self.unparsed_bytes += input.len() as u64;
-            push_rest(input, Class::Raw, pieces);
-            return false;
-        }
-        if self.oversized_bytes_left > 0 {
-            let bytes = input.len().min(self.oversized_bytes_left);
-            self.oversized_bytes_left -= bytes;
-            self.unparsed_bytes += bytes as u64;
-            push_rest(&mut input.split_to(bytes), Class::Control, pieces);
-            return true;
-        }
-        match head(input) {
-            Err(_malformed) => self.is_raw = true,
-            Ok(None) => return false,
-            Ok(Some(head)) if head.frame_bytes() > NATS_FRAME_BYTES_MAX => {
-                self.oversized_bytes_left = head.frame_bytes();
-            }
-            Ok(Some(head)) if input.len() < head.frame_bytes() => return false,
-            Ok(Some(head)) => {
-                let bytes = input.split_to(head.frame_bytes()).freeze();
-                let kind = Some(kind(&head, &bytes));
-                pieces.push(Piece { bytes, class: Class::Data, kind, head_bytes: head.line_bytes });
-            }
-        }
-        true
-    }
-}
-
-impl Splitter for Nats {
-    fn split(&mut self, input: &mut BytesMut, pieces: &mut Vec<Piece>) {
-        while self.next(input, pieces) {}
+impl Head for codec::Head {
+    fn read(bytes: &[u8]) -> Result<Option<Self>, NoFrame> {
+        head(bytes).map_err(|_malformed| NoFrame)
     }
 
-    fn unparsed_bytes(&self) -> u64 {
-        self.unparsed_bytes
+    fn frame_bytes(&self) -> usize {
+        Self::frame_bytes(self)
+    }
+
+    fn head_bytes(&self) -> usize {
+        self.line_bytes
+    }
+
+    fn kind(&self, frame: &[u8]) -> Option<&'static str> {
+        Some(kind(self, frame))
     }
 }
 
@@ -72,16 +31,12 @@ impl Splitter for Nats {
 mod tests {
     use proptest::prelude::*;
 
+    use super::super::stream::{check_not_gathered, split_in_chunks};
     use super::*;
+    use crate::link::{Class, Piece};
 
     fn pieces(stream: &[u8], chunk: usize) -> (Vec<Piece>, u64) {
-        let (mut splitter, mut input, mut pieces) = (Nats::default(), BytesMut::new(), Vec::new());
-        for part in stream.chunks(chunk) {
-            input.extend_from_slice(part);
-            splitter.split(&mut input, &mut pieces);
-        }
-        splitter.finish(&mut input, &mut pieces);
-        (pieces, splitter.unparsed_bytes())
+        split_in_chunks::<codec::Head>(stream, chunk)
     }
 
     #[test]
@@ -109,12 +64,7 @@ mod tests {
 
     #[test]
     fn an_oversized_operation_is_not_gathered() {
-        let mut splitter = Nats::default();
-        let mut input = BytesMut::from(&b"PUB a 99999999\r\nx"[..]);
-        let mut pieces = Vec::new();
-        splitter.split(&mut input, &mut pieces);
-        assert!(input.is_empty(), "its bytes go on at once");
-        assert_eq!((pieces.len(), splitter.unparsed_bytes()), (1, 17));
+        check_not_gathered::<codec::Head>(b"PUB a 99999999\r\nx");
     }
 
     proptest! {

@@ -152,11 +152,19 @@ impl<C: Transport, S: Transport> Pump<'_, C, S> {
                 [self.turn.reads[0] && self.server.has_room(), self.turn.reads[1] && self.client.has_room()];
             let client_moved = self.client.poll(cx, reads[0]);
             let server_moved = self.server.poll(cx, reads[1]);
+            self.count();
             if !client_moved && !server_moved {
                 return Poll::Pending;
             }
             asks = true;
         }
+    }
+
+    fn count(&mut self) {
+        let (from_client, to_client) = self.client.take_counts();
+        let (from_server, to_server) = self.server.take_counts();
+        self.line.meter().add(Way::Up, from_client, to_server);
+        self.line.meter().add(Way::Down, from_server, to_client);
     }
 
     /// Hands the link what was read, and takes what it says.

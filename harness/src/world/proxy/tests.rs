@@ -7,7 +7,7 @@ use avouch_scenarios::plan::{
     CutHow, Delay, Direction, Edge, Fault, LinkFault, LinkShape, LinkVerb, Network, PlannedFault, When,
 };
 use futures_util::{SinkExt, StreamExt};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::{Instant, timeout};
 use tokio_tungstenite::tungstenite::Message;
 
@@ -50,6 +50,10 @@ fn clock() -> Clock {
 
 /// A proxy in front of an echo server.
 async fn echo(framing: Framing, links: Vec<Settings>) -> (Proxy, Seen) {
+    echo_by(framing, links, Leg::Sockets).await
+}
+
+async fn echo_by(framing: Framing, links: Vec<Settings>, leg: Leg) -> (Proxy, Seen) {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
     let upstream = listener.local_addr().expect("it is bound");
     tokio::spawn(async move {
@@ -62,8 +66,9 @@ async fn echo(framing: Framing, links: Vec<Settings>) -> (Proxy, Seen) {
         }
     });
     let (sink, seen) = recorder();
-    let proxy =
-        Proxy::start(Config { upstream, framing, clock: clock(), sink }, links).await.expect("it starts");
+    let proxy = Proxy::start(Config { upstream, framing, clock: clock(), sink }, links, leg)
+        .await
+        .expect("it starts");
     (proxy, seen)
 }
 
@@ -75,7 +80,7 @@ async fn client(proxy: &Proxy, device: u32) -> TcpStream {
 }
 
 /// Sends and reads the echo, or says how the connection ended.
-async fn echoes(stream: &mut TcpStream, text: &str) -> Result<(), ErrorKind> {
+async fn echoes(stream: &mut (impl AsyncRead + AsyncWrite + Unpin), text: &str) -> Result<(), ErrorKind> {
     let talk = async {
         stream.write_all(text.as_bytes()).await?;
         let mut back = vec![0; text.len()];
@@ -220,7 +225,7 @@ async fn an_unreachable_server_resets_the_client_and_is_told() {
     let free = TcpListener::bind("127.0.0.1:0").await.and_then(|listener| listener.local_addr());
     let upstream = free.expect("a port is free");
     let config = Config { upstream, framing: Framing::Raw, clock: clock(), sink };
-    let proxy = Proxy::start(config, vec![link(0, 0, &[])]).await.expect("it starts");
+    let proxy = Proxy::start(config, vec![link(0, 0, &[])], Leg::Sockets).await.expect("it starts");
     let result = echoes(&mut client(&proxy, 0).await, "anybody?").await;
     assert!(matches!(result, Err(ErrorKind::ConnectionReset | ErrorKind::BrokenPipe)), "{result:?}");
     wait_until("it is told", || {
@@ -266,7 +271,7 @@ async fn websocket_frames_are_dropped_whole_and_control_frames_pass() {
     let (sink, seen) = recorder();
     let framing = Framing::WebSocket { up: by_first_letter, down: by_first_letter };
     let config = Config { upstream, framing, clock: clock(), sink };
-    let proxy = Proxy::start(config, vec![settings]).await.expect("it starts");
+    let proxy = Proxy::start(config, vec![settings], Leg::Sockets).await.expect("it starts");
     let url = format!("ws://{}/", proxy.address(0).expect("the device is known"));
     let stream = client(&proxy, 0).await;
     let (mut socket, _) = tokio_tungstenite::client_async(url, stream).await.expect("the upgrade passes");
@@ -319,4 +324,36 @@ async fn the_same_pump_in_memory_keeps_exact_time() {
     assert_eq!(client.read(&mut buffer).await.ok(), Some(0));
     pumping.await.expect("the pump ends");
     assert_eq!((fired(&seen, 0), fired(&seen, 1), line.connections()), (2, 1, 0), "one stall each way");
+}
+
+#[tokio::test]
+async fn devices_of_the_same_process_get_in_without_a_socket_and_meet_the_same_faults() {
+    let stall = LinkVerb::Stall;
+    let links = (0..2).map(|device| link(device, 0, &[cut(CutHow::Rst), stall])).collect();
+    let (proxy, seen) = echo_by(Framing::Raw, links, Leg::Memory).await;
+    let Some(Door::Memory(entrance)) = proxy.door(0).cloned() else { panic!("there is a door, and no port") };
+    assert_eq!(proxy.address(0), None);
+    let mut stream = entrance.connect().expect("the proxy is there");
+    echoes(&mut stream, "hello").await.expect("nothing is wrong yet");
+    assert_eq!(proxy.connections(), 1);
+    proxy.set_fault_on(1, 0, true);
+    stream.write_all(b"held").await.expect("it is taken, up to a limit");
+    let mut held = [0; 4];
+    let nothing = timeout(Duration::from_millis(50), stream.read_exact(&mut held)).await;
+    assert!(nothing.is_err(), "nothing passes");
+    proxy.set_fault_on(1, 0, false);
+    let came = timeout(LIMIT, stream.read_exact(&mut held)).await.expect("a stall that is over heals");
+    came.expect("it is whole");
+    proxy.set_fault_on(0, 0, true);
+    let end = timeout(LIMIT, stream.read(&mut held)).await.expect("it ends");
+    assert_eq!(end.expect("an end of stream"), 0);
+    let cuts = |seen: &Seen| {
+        let seen = seen.lock().expect("no test panics here");
+        seen.iter()
+            .filter(|(_, happened)| matches!(happened, Happened::Fault(Event::Fired { fault: 0, .. })))
+            .count()
+    };
+    assert_eq!(cuts(&seen), 1);
+    proxy.shutdown().await;
+    assert!(entrance.connect().is_err(), "nobody is behind the door");
 }
