@@ -11,6 +11,7 @@ import threading
 import time
 
 from toxiproxy import Toxiproxy
+from toxiproxy.api import APIConsumer
 from toxiproxy.exceptions import InvalidToxic, NotFound, ProxyExists
 
 PATIENCE_S = 10
@@ -149,6 +150,17 @@ def toxics(client, proxy):
     stream.close()
 
 
+def metrics(client, proxy):
+    """The client has no words for them, but can fetch them."""
+    client.reset()
+    assert trip(proxy)[0] == b"hello"
+    text = APIConsumer.get("/metrics").text
+    for way in ("upstream", "downstream"):
+        for verb in ("received", "sent"):
+            line = f'toxiproxy_proxy_{verb}_bytes_total{{direction="{way}",listener="{proxy.listen}",proxy="echo"'
+            assert line in text, text
+
+
 def pattern(program, upstream, seed):
     """Which of 32 connections a toxic of half toxicity concerns."""
     with Avouch(program, seed) as client:
@@ -162,6 +174,7 @@ def main():
     with Avouch(program, 1) as client:
         proxy = proxies(client, upstream)
         toxics(client, proxy)
+        metrics(client, proxy)
     seven = [pattern(program, upstream, 7) for _ in range(3)]
     assert len(set(seven)) == 1, seven
     assert seven[0] != pattern(program, upstream, 8)
