@@ -248,8 +248,8 @@ fn more_nodes() -> Vec<Case> {
     vec![
         settled("restart", "The server is restarted when nothing has happened for seconds."),
         settled("power_loss", "The machine loses power when nothing has happened for seconds."),
-        again("restart", "1100ms", "The server is restarted again and again."),
-        again("kill", "1100ms", "The server is killed again and again."),
+        again("restart", "1500ms", "The server is restarted again and again."),
+        again("kill", "1500ms", "The server is killed again and again."),
         again("power_loss", "1900ms", "The machine loses power again and again."),
         Draft::new(
             "pause-long",
