@@ -183,7 +183,7 @@ impl ModeAudit {
     pub fn add(&mut self, audited: &Audited<'_>) {
         self.runs += 1;
         let run = audited.run;
-        if run.shows_only_what_nobody_promises() {
+        if run.shows_only_what_nobody_promises() && run.judges_anything() {
             // It is no part of the verdict, and no gap in it either.
         } else if let (Outcome::Inconclusive | Outcome::TargetFailed, why) = (run.outcome(), run.reasons()) {
             let doubts = run.doubts();

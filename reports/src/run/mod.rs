@@ -24,6 +24,8 @@ pub const RUN_VERSION: u64 = 1;
 pub(crate) const TARGET_FAILED: &str = "the target failed: ";
 /// The doubt about a run under whose faults nothing is promised, or nothing of what is.
 const NOTHING_PROMISED: &str = "nothing that is promised under these faults was put to the test";
+/// How the doubt about a run begins whose devices did not get what they wait for.
+const NOT_CONVERGED: &str = "the drain did not converge: ";
 /// Inconclusive guarantees that are named among a run's reasons: most often they all have one cause, which stands above.
 const INCONCLUSIVE_NAMED_MAX: usize = 3;
 /// Largest `run.json` that is read, in bytes.
@@ -245,10 +247,21 @@ impl Run {
         reasons
     }
 
-    /// Whether the only thing to say against the run is that nothing is promised under its faults; what was judged stands.
+    /// Whether the only thing to say against the run is that nothing is promised under its faults; what was judged stands. That
+    /// what is missing never came is no gap then: a server that may forget everything owes nothing.
     pub fn shows_only_what_nobody_promises(&self) -> bool {
-        let is_judged = |it: &Judgement| matches!(it.verdict, Verdict::Pass | Verdict::Violated);
-        self.reasons() == [NOTHING_PROMISED] && self.judgements.iter().any(is_judged)
+        let doubts = self.doubts();
+        let is_missing = doubts.iter().any(|doubt| doubt.starts_with(NOT_CONVERGED));
+        let is_of_it = |doubt: &String| doubt == NOTHING_PROMISED || doubt.starts_with(NOT_CONVERGED);
+        self.reasons() == doubts
+            && doubts.iter().any(|doubt| doubt == NOTHING_PROMISED)
+            && doubts.iter().all(is_of_it)
+            && (is_missing || self.judges_anything())
+    }
+
+    /// Whether any guarantee was seen to hold or to be broken, promised or not.
+    pub fn judges_anything(&self) -> bool {
+        self.judgements.iter().any(|it| matches!(it.verdict, Verdict::Pass | Verdict::Violated))
     }
 
     /// Whether the run went through and shows nothing all the same, though something is promised under its faults.
@@ -291,7 +304,7 @@ impl Run {
         }
         match &self.drain {
             Some(drain) if !drain.converged => {
-                doubts.push(format!("the drain did not converge: {}", drain.missing));
+                doubts.push(format!("{NOT_CONVERGED}{}", drain.missing));
             }
             None if self.end == End::Complete => doubts.push("the run has no drain".to_owned()),
             _ => {}

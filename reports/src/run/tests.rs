@@ -182,4 +182,13 @@ fn what_nobody_promises_is_told_from_what_shows_nothing() {
         run.drain = None;
     };
     check(&undrained, false);
+    // Whoever promises nothing owes nothing: that something never came is no gap.
+    let never_came = |verdict: Verdict, claimed: bool| {
+        move |run: &mut Run| {
+            run.judgements = vec![judged(verdict, claimed)];
+            run.drain = Some(Drain { converged: false, missing: "all of it".to_owned() });
+        }
+    };
+    check(&never_came(Verdict::Inconclusive, false), true);
+    check(&never_came(Verdict::Inconclusive, true), false);
 }
