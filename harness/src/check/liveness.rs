@@ -77,6 +77,9 @@ impl Checker for Liveness {
         let operations = index.messages.len();
         let live = match self.excused {
             0 if operations == 0 => Outcome::Idle("nothing was sent".to_owned()),
+            0 if index.run.accepted > 0 && index.run.replies == 0 => {
+                Outcome::Idle("nothing is answered here: messages are only written".to_owned())
+            }
             0 => Outcome::Held(format!("{operations} operations, all answered")),
             _ if open > 0 => Outcome::Undecided(format!(
                 "{open} operations were still open, with no fair chance of an answer since a heal"

@@ -206,6 +206,7 @@ impl Index {
                 self.conversations[conversation].push_ack(at_ns, state.seq);
             }
         }
+        self.run.replies += u64::from(rung > Rung::Written);
         let promised = state.rung <= Rung::Received && rung > Rung::Received;
         self.run.promised += u64::from(promised);
         let least = self.options.durable_rung;
@@ -220,6 +221,7 @@ impl Index {
     pub(super) fn refuse(&mut self, message: Message) -> Seen {
         let Some(slot) = self.slot(message) else { return Seen::Plain };
         self.run.outstanding -= u64::from(!self.messages[slot].is_answered());
+        self.run.replies += 1;
         let state = &mut self.messages[slot];
         let late = state.acked_at_ns != NEVER;
         state.flags |= if late { flag::TAKEN_BACK } else { flag::REJECTED };

@@ -38,6 +38,8 @@ pub(crate) struct Run {
     pub(crate) promised: u64,
     /// Of these, at a rung that promises to survive the death of a process.
     pub(crate) durable: u64,
+    /// Answers of the server: refusals, and acks of more than that a message was written.
+    pub(crate) replies: u64,
     pub(crate) receptions: u64,
     /// Operations without an outcome.
     pub(crate) outstanding: u64,

@@ -1,7 +1,7 @@
 //! Positions, pages, receipts, membership, liveness.
 
 use avouch_reports::history::ReceiptKind::{Delivered, Read};
-use avouch_reports::history::{Conversation, Device, Phase, What};
+use avouch_reports::history::{Conversation, Device, Phase, Rung, What};
 use avouch_reports::verdict::Verdict;
 
 use super::history::{History, chat, reference};
@@ -222,6 +222,9 @@ fn a_removal_that_is_seen_late() {
 fn answers_after_the_heal() {
     let h = chat().talk(1, 1, 1, &[2, 3]).send(2, 2);
     passes(&h.clone().phase(Phase::Heal).acc(2, 2).del(1, 2, 2).del(3, 2, 2).end(), &["send-live"]);
+    // Where nothing is answered, that all was written is no answer.
+    let written = chat().send(1, 1).acc_rung(1, 0, Rung::Written).del(2, 1, 0).del(3, 1, 0).end();
+    verdict(&written, "send-live", Verdict::Skipped);
     // A fair chance, and none.
     check(&h.clone().phase(Phase::Heal).wait(31_000).unknown(2).end(), &["send-live"]);
     check(&h.clone().phase(Phase::Heal).wait(3_000).unknown(2).end(), &[]);

@@ -75,6 +75,7 @@ const FORMS: &[(&str, &str)] = &[
     ("no membership changed", "成员没有变更"),
     ("no client found a broken chain", "没有客户端发现断链"),
     ("the target has no hash chain", "目标没有哈希链"),
+    ("nothing is answered here: messages are only written", "这里没有应答：消息只是被写出"),
     ("# operations, all answered", "{0} 个操作，全部得到应答"),
     ("nothing was sent", "没有发送任何消息"),
     (
