@@ -275,6 +275,25 @@ fn a_distribution_is_written_as_plotters_read_it() {
     );
 }
 
+/// At 75 % of 2,532 samples stands the 1,899th, not the one after it: a quantile that is met exactly is met.
+#[test]
+fn a_distribution_does_not_skip_the_sample_that_meets_a_quantile() {
+    let mut histogram = super::recorder::histogram();
+    (1..=2_532).for_each(|value| histogram.record(value).unwrap());
+    let mut text = Vec::new();
+    write_hgrm(&histogram, &mut text).unwrap();
+    let text = String::from_utf8(text).unwrap();
+    let check = |quantile: &str, up_to: &str| {
+        let line = text.lines().find(|line| line.split_whitespace().nth(1) == Some(quantile)).unwrap();
+        assert_eq!(line.split_whitespace().nth(2), Some(up_to), "{line}");
+    };
+    check("0.000000000000", "1");
+    check("0.500000000000", "1266");
+    check("0.750000000000", "1899");
+    check("1.000000000000", "2532");
+    assert!(text.lines().filter(|line| line.split_whitespace().nth(2) == Some("2532")).count() <= 2);
+}
+
 #[test]
 fn memory_is_bounded_when_nobody_answers() {
     let mut recorder = recorder();
