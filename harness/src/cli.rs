@@ -72,9 +72,9 @@ enum Command {
     Load(Box<load::Args>),
     /// Judge a stored history, of this tool or of another.
     Check(check::Args),
-    /// Render a stored run again.
+    /// Show stored runs, load tests, audits and explorations again; make one of the parts of a load test.
     Report(report::Args),
-    /// Compare the verdicts of the same scenarios in two folders, guarantee by guarantee.
+    /// Compare two load tests (faster or slower?), or the verdicts of the same scenarios in two folders.
     Compare(compare::Args),
     /// Show what there is: guarantees, faults, profiles, planted defects, exit codes.
     List(list::Args),

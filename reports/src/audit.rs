@@ -4,6 +4,7 @@
 //! was broken, and whether anybody had promised it.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -263,55 +264,82 @@ impl SeenUnder {
     }
 }
 
+/// Something that is weaker than a reader would expect; as text it is one sentence.
+#[derive(Clone, Copy, Debug)]
+pub struct Weakness<'a> {
+    /// In which mode.
+    pub mode: &'a ModeAudit,
+    /// Which guarantee, and who promises it.
+    pub row: &'a AuditRow,
+    /// Under which fault, and how often.
+    pub seen: &'a SeenUnder,
+}
+
 impl Audit {
-    /// Everything that is weaker than a reader would expect, one sentence each, what was claimed first.
-    pub fn weaknesses(&self) -> Vec<String> {
+    /// Everything that is weaker than a reader would expect, what was claimed first.
+    pub fn weaknesses(&self) -> Vec<Weakness<'_>> {
         [self.broken_promises(), self.broken_where_nobody_promises()].concat()
     }
 
-    /// Everything that is weaker than claimed, one sentence each.
-    pub fn broken_promises(&self) -> Vec<String> {
+    /// Everything that is weaker than claimed.
+    pub fn broken_promises(&self) -> Vec<Weakness<'_>> {
         self.broken(true)
     }
 
-    /// Everything that a reader would expect and nobody promises, one sentence each.
-    pub fn broken_where_nobody_promises(&self) -> Vec<String> {
+    /// Everything that a reader would expect and nobody promises.
+    pub fn broken_where_nobody_promises(&self) -> Vec<Weakness<'_>> {
         self.broken(false)
     }
 
-    fn broken(&self, claimed: bool) -> Vec<String> {
+    fn broken(&self, claimed: bool) -> Vec<Weakness<'_>> {
         let mut told = Vec::new();
         for mode in &self.modes {
             for row in &mode.rows {
                 let broken = row.seen.iter().filter(|seen| seen.broken > 0 && seen.claimed == claimed);
-                told.extend(broken.map(|seen| sentence(mode, row, seen)));
+                told.extend(broken.map(|seen| Weakness { mode, row, seen }));
             }
         }
         told
     }
 }
 
-fn sentence(mode: &ModeAudit, row: &AuditRow, seen: &SeenUnder) -> String {
-    let counts: Vec<String> =
-        seen.anomalies.iter().map(|(anomaly, count)| format!("{count} {anomaly}")).collect();
-    let runs = seen.broken + seen.held;
-    let source = match (&row.claim, &row.disclaimer) {
-        (Some(claim), _) if seen.claimed => format!("promised by {}", claim.source),
-        (Some(claim), _) if !claim.under.is_empty() => {
-            format!("promised up to {} only", claim.under.last().map_or("", String::as_str))
+impl Weakness<'_> {
+    /// What does not hold.
+    pub fn broken(&self) -> &str {
+        broken_words(&self.row.guarantee)
+    }
+
+    /// When it does not.
+    pub fn fault(&self) -> &str {
+        fault_words(&self.seen.fault)
+    }
+
+    /// Runs that put it to the test.
+    pub fn runs(&self) -> u64 {
+        self.seen.broken + self.seen.held
+    }
+
+    /// Who promises it, or says that it is not promised.
+    pub fn source(&self) -> String {
+        match (&self.row.claim, &self.row.disclaimer) {
+            (Some(claim), _) if self.seen.claimed => format!("promised by {}", claim.source),
+            (Some(claim), _) if !claim.under.is_empty() => {
+                format!("promised up to {} only", claim.under.last().map_or("", String::as_str))
+            }
+            (_, Some(source)) => format!("not promised: {source}"),
+            _ => "nobody promises it".to_owned(),
         }
-        (_, Some(source)) => format!("not promised: {source}"),
-        _ => "nobody promises it".to_owned(),
-    };
-    format!(
-        "{}: {} {} ({}, in {} of {runs} runs: {}); {source}",
-        mode.mode,
-        broken_words(&row.guarantee),
-        fault_words(&seen.fault),
-        counts.join(", "),
-        seen.broken,
-        seen.cases.join(", "),
-    )
+    }
+}
+
+impl fmt::Display for Weakness<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let counts: Vec<String> =
+            self.seen.anomalies.iter().map(|(anomaly, count)| format!("{count} {anomaly}")).collect();
+        let (mode, broken, fault, counts) = (&self.mode.mode, self.broken(), self.fault(), counts.join(", "));
+        let (of, runs, cases) = (self.seen.broken, self.runs(), self.seen.cases.join(", "));
+        write!(f, "{mode}: {broken} {fault} ({counts}, in {of} of {runs} runs: {cases}); {}", self.source())
+    }
 }
 
 /// A guarantee that does not hold, in words.
@@ -438,7 +466,7 @@ mod tests {
             repeat: String::new(),
         };
         assert_eq!(
-            audit.weaknesses(),
+            audit.weaknesses().iter().map(Weakness::to_string).collect::<Vec<_>>(),
             [
                 "m: acknowledged messages do not reach everybody when the server is restarted (2 lost, in 1 of 2 runs: c); \
              promised by page 1",

@@ -26,6 +26,9 @@ use crate::world::descriptors;
 /// Live runs wait most of their time: so many at once per processor.
 const JOBS_PER_PROCESSOR: usize = 8;
 
+/// The record of an audit, in its folder.
+pub(super) const RECORD: &str = "audit.json";
+
 /// Arguments.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -243,7 +246,13 @@ fn target_words(args: &Args) -> String {
     quoted(&args.target) + &server.collect::<String>()
 }
 
-fn render(audit: &Audit, format: Format, output: Output, out: &mut dyn io::Write) -> io::Result<()> {
+/// In a format.
+pub(super) fn render(
+    audit: &Audit,
+    format: Format,
+    output: Output,
+    out: &mut dyn io::Write,
+) -> io::Result<()> {
     match format {
         Format::Text => write_audit_text(audit, out),
         Format::Json => write_audit_json(audit, out),
@@ -256,7 +265,7 @@ fn render(audit: &Audit, format: Format, output: Output, out: &mut dyn io::Write
 /// The result, in every format, beside the run folders.
 fn keep(out: &Path, audit: &Audit, output: Output) -> io::Result<()> {
     for (name, format) in [
-        ("audit.json", Format::Json),
+        (RECORD, Format::Json),
         ("audit.txt", Format::Text),
         ("junit.xml", Format::Junit),
         ("summary.md", Format::Markdown),

@@ -8,12 +8,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use avouch_reports::agreement::{Agreement, Pair, pairs};
-use avouch_reports::compare::Change;
+use avouch_reports::compare::{Change, Comparison};
 use avouch_reports::escape;
+use avouch_reports::render::{write_comparison_page, write_comparison_text};
 use avouch_reports::run::{RUN_BYTES_MAX, Run};
 
 use super::Exit;
 use super::output::Output;
+use super::pages::write_file;
 use crate::perform::read_bounded;
 use crate::session::RECORD;
 
@@ -27,20 +29,16 @@ pub(super) struct Args {
     one: PathBuf,
     /// Another: the same load on another version, or the same scenarios with the same seeds in another world
     other: PathBuf,
+    /// Write a page as well: both load tests' latencies drawn over each other, by percentile and over time
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
 }
 
 pub(super) fn compare(args: &Args, output: Output) -> Exit {
     match (latency::load_runs(&args.one), latency::load_runs(&args.other)) {
         (Ok(one), Ok(other)) if one.is_empty() && other.is_empty() => verdicts(args, output),
-        (Ok(one), Ok(other)) => match latency::judge(&one, &other) {
-            Ok((change, text)) => {
-                let exit = match change {
-                    Change::Slower => Exit::Violated,
-                    Change::CannotBeCompared => Exit::Inconclusive,
-                    Change::Faster | Change::NoDifferenceShown => Exit::Pass,
-                };
-                output.result(text.as_bytes(), exit)
-            }
+        (Ok(one), Ok(other)) => match latency::judge([(&args.one, one), (&args.other, other)]) {
+            Ok(comparison) => tell(&comparison, args, output),
             Err(words) => {
                 output.error(words);
                 Exit::Usage
@@ -53,8 +51,36 @@ pub(super) fn compare(args: &Args, output: Output) -> Exit {
     }
 }
 
+/// What follows of two sets of load tests.
+fn tell(comparison: &Comparison, args: &Args, output: Output) -> Exit {
+    let exit = match comparison.change {
+        Change::Slower => Exit::Violated,
+        Change::CannotBeCompared => Exit::Inconclusive,
+        Change::Faster | Change::NoDifferenceShown => Exit::Pass,
+    };
+    let mut text = Vec::new();
+    write_comparison_text(comparison, &mut text).expect("writing to memory does not fail");
+    let written = args.html.as_ref().map_or(Ok::<(), String>(()), |path| {
+        write_file(path, |out| write_comparison_page(comparison, output.language(), out))?;
+        output.say(format!("page: {}", path.display()));
+        Ok(())
+    });
+    if let Err(words) = written {
+        output.error(words);
+        return output.result(&text, exit.worse(Exit::Usage));
+    }
+    output.result(&text, exit)
+}
+
 /// Guarantee by guarantee.
 fn verdicts(args: &Args, output: Output) -> Exit {
+    if args.html.is_some() {
+        output.error(
+            "--html draws load tests, and there are none in these folders\n\
+             hint: `avouch load` makes them; the page of other runs is the report.html in their folder",
+        );
+        return Exit::Usage;
+    }
     let (one, other) = match (runs_in(&args.one), runs_in(&args.other)) {
         (Ok(one), Ok(other)) => (one, other),
         (Err(words), _) | (_, Err(words)) => {
@@ -75,7 +101,7 @@ fn verdicts(args: &Args, output: Output) -> Exit {
                 Agreement::Undecided => undecided += 1,
                 Agreement::Contrary => {
                     contrary += 1;
-                    tell(&mut text, mine, theirs, &pair);
+                    tell_pair(&mut text, mine, theirs, &pair);
                 }
             }
         }
@@ -95,7 +121,7 @@ fn verdicts(args: &Args, output: Output) -> Exit {
     output.result(text.as_bytes(), exit)
 }
 
-fn tell(text: &mut String, mine: &Run, theirs: &Run, pair: &Pair) {
+fn tell_pair(text: &mut String, mine: &Run, theirs: &Run, pair: &Pair) {
     let header = &mine.header;
     let seed = header.seed.map_or_else(|| "no seed".to_owned(), |seed| format!("seed {seed}"));
     let words = format!("{} ({seed}), {} and {}: {pair}", header.scenario, header.world, theirs.header.world);

@@ -11,7 +11,7 @@ use avouch_engine::defects::Defects;
 use avouch_reports::render::{
     SweepFormat, write_scoreboard, write_scoreboard_page, write_sweep, write_sweep_page,
 };
-use avouch_reports::sweep::{Find as Record, SWEEP_VERSION, StateHits, Sweep};
+use avouch_reports::sweep::{Find as Record, SWEEP_VERSION, Scoreboard, StateHits, Sweep};
 use avouch_scenarios::Scenario;
 use avouch_scenarios::schedule::{Schedule, schedule, schedule_on, seed_of};
 use avouch_scenarios::units::{Time, Unit};
@@ -36,6 +36,10 @@ const REPEAT_TIME: Duration = Duration::from_secs(120);
 const TOLD_EVERY: Duration = Duration::from_millis(200);
 /// The word that stands for every defect.
 const ALL: &str = "all";
+/// The record of an exploration, in its folder.
+pub(super) const SWEEP: &str = "sweep.json";
+/// The same of a scoreboard.
+pub(super) const SCOREBOARD: &str = "scoreboard.json";
 
 /// Arguments.
 #[derive(Debug, clap::Args)]
@@ -162,20 +166,52 @@ fn sweep_all(args: &Args, options: &Options, stop: &'static AtomicBool, output: 
     let finds = settle_all(args, options, &swept, stop, output);
     let mut record = record(args, options, &swept, finds);
     record.interrupted = stop.load(Ordering::Relaxed);
+    let render = |format, out: &mut dyn io::Write| render_sweep(&record, format, output, out);
+    keep(args, SWEEP, &render, output);
     let mut text = Vec::new();
-    let written = match format(args.format) {
-        Some(format) => write_sweep(&record, format, &mut text),
-        None => write_sweep_page(&record, output.language(), &mut text),
-    };
-    written.expect("writing to memory does not fail");
-    let page = |out: &mut dyn io::Write| write_sweep_page(&record, output.language(), out);
-    keep_pages(args, page, output);
-    let exit = match record.outcome().exit_code() {
+    render(args.format, &mut text).expect("writing to memory does not fail");
+    output.result(&text, exit_of_sweep(&record))
+}
+
+/// The exit code of an exploration.
+pub(super) fn exit_of_sweep(sweep: &Sweep) -> Exit {
+    match sweep.outcome().exit_code() {
         0 => Exit::Pass,
         1 => Exit::Violated,
         _ => Exit::Inconclusive,
-    };
-    output.result(&text, exit)
+    }
+}
+
+/// The exit code of a scoreboard.
+pub(super) fn exit_of_scoreboard(board: &Scoreboard) -> Exit {
+    let is_whole = !board.interrupted && board.missed().next().is_none();
+    if is_whole { Exit::Pass } else { Exit::Inconclusive }
+}
+
+/// An exploration in a format.
+pub(super) fn render_sweep(
+    sweep: &Sweep,
+    wanted: Format,
+    output: Output,
+    out: &mut dyn io::Write,
+) -> io::Result<()> {
+    match format(wanted) {
+        Some(format) => write_sweep(sweep, format, out),
+        None => write_sweep_page(sweep, output.language(), out),
+    }
+}
+
+/// A scoreboard in a format.
+pub(super) fn render_scoreboard(
+    board: &Scoreboard,
+    wanted: Format,
+    output: Output,
+    out: &mut dyn io::Write,
+) -> io::Result<()> {
+    match format(wanted) {
+        Some(format) => write_scoreboard(board, format, out),
+        None => write_scoreboard_page(board, output.language(), out),
+    }
 }
 
 /// Writes every find as it was drawn, then shrinks them, the first found first.
@@ -263,22 +299,28 @@ fn score(args: &Args, options: &Options, stop: &'static AtomicBool, output: Outp
         |name: &str, index: usize, all: usize| output.progress(format!("[{}/{all}] {name}", index + 1));
     let board = scoreboard::score(options, args.seeds, budget, &args.out, &tell);
     output.clear_progress();
+    let render = |format, out: &mut dyn io::Write| render_scoreboard(&board, format, output, out);
+    keep(args, SCOREBOARD, &render, output);
     let mut text = Vec::new();
-    let written = match format(args.format) {
-        Some(format) => write_scoreboard(&board, format, &mut text),
-        None => write_scoreboard_page(&board, output.language(), &mut text),
-    };
-    written.expect("writing to memory does not fail");
-    keep_pages(args, |out| write_scoreboard_page(&board, output.language(), out), output);
-    let is_whole = !board.interrupted && board.missed().next().is_none();
-    output.result(&text, if is_whole { Exit::Pass } else { Exit::Inconclusive })
+    render(args.format, &mut text).expect("writing to memory does not fail");
+    output.result(&text, exit_of_scoreboard(&board))
 }
 
-/// Writes the page of the sweep, and those of the runs that it kept.
-fn keep_pages(args: &Args, page: impl FnOnce(&mut dyn io::Write) -> io::Result<()>, output: Output) {
+/// Writes a record and its page, and the pages of the runs that it kept.
+fn keep(
+    args: &Args,
+    name: &str,
+    render: &dyn Fn(Format, &mut dyn io::Write) -> io::Result<()>,
+    output: Output,
+) {
+    // A folder has one record: that of the last command.
+    for earlier in [SWEEP, SCOREBOARD] {
+        let _ = std::fs::remove_file(args.out.join(earlier));
+    }
     let written = std::fs::create_dir_all(&args.out)
         .map_err(|error| error.to_string())
-        .and_then(|()| pages::write(&args.out, page))
+        .and_then(|()| pages::write_file(&args.out.join(name), |out| render(Format::Json, out)))
+        .and_then(|()| pages::write(&args.out, |out| render(Format::Html, out)))
         .and_then(|()| pages::write_again(&args.out.join("runs"), output));
     if let Err(words) = written {
         output.error(words);

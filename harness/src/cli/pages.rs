@@ -121,8 +121,15 @@ pub(super) fn write(
     folder: &Path,
     fill: impl FnOnce(&mut dyn Write) -> io::Result<()>,
 ) -> Result<(), String> {
-    let path = folder.join(PAGE);
-    let written = File::create(&path).and_then(|file| {
+    write_file(&folder.join(PAGE), fill)
+}
+
+/// Writes a page into a file.
+pub(super) fn write_file(
+    path: &Path,
+    fill: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+) -> Result<(), String> {
+    let written = File::create(path).and_then(|file| {
         let mut out = BufWriter::new(file);
         fill(&mut out)?;
         out.flush()

@@ -22,6 +22,12 @@ fn every_run_has_its_page_and_all_have_an_index_that_leads_to_it() {
         assert!(index.contains(&format!("<a href=\"./{name}-explore-1/report.html\">{name}</a>")), "{name}");
     }
 
+    let again = scratch.run(&["report", "avouch-out", "--html"]);
+    assert_eq!(
+        (again.code, read("avouch-out/report.html")),
+        (0, index.clone()),
+        "the same runs give the same index"
+    );
     let again = scratch.run(&["--lang", "zh", "report", "avouch-out", "--html"]);
     assert_eq!((again.code, &*again.stdout), (0, "avouch-out/report.html\n"), "{}", again.stderr);
     for path in ["avouch-out/report.html", "avouch-out/x-explore-1/report.html"] {
@@ -51,4 +57,45 @@ fn an_interval_log_that_is_damaged_costs_the_charts_only() {
     );
     let page = fs::read_to_string(scratch.path("avouch-out/x-explore-1/report.html")).unwrap();
     assert!(page.contains("There is no interval log") && page.contains("class=\"figures\""));
+}
+
+#[test]
+fn an_exploration_is_shown_again_by_its_record() {
+    let scratch = Scratch::new("pages-explored");
+    let made = scratch.run(&["explore", "--runs", "5", "--seed", "3", "--out", "explored"]);
+    let read = || fs::read_to_string(scratch.path("explored/report.html")).unwrap();
+    let page = read();
+    fs::remove_file(scratch.path("explored/report.html")).unwrap();
+    let again = scratch.run(&["report", "explored"]);
+    assert_eq!((again.code, &again.stdout), (made.code, &made.stdout), "{}", again.stderr);
+    let again = scratch.run(&["report", "explored", "--html"]);
+    assert_eq!((again.code, &*again.stdout), (made.code, "explored/report.html\n"), "{}", again.stderr);
+    assert_eq!(read(), page, "the same record gives the same page");
+    scratch.write("explored/sweep.json", "{\"avouch_sweep\": 1}");
+    let damaged = scratch.run(&["report", "explored"]);
+    assert_eq!(damaged.code, 2);
+    assert!(
+        damaged.stderr.starts_with("error: explored/sweep.json: it cannot be read: "),
+        "{}",
+        damaged.stderr
+    );
+}
+
+#[test]
+fn plots_of_what_is_no_load_test_are_refused() {
+    let scratch = Scratch::new("pages-compared");
+    scratch.write("x.toml", SHORT);
+    for out in ["one", "other"] {
+        scratch.run(&["run", "x.toml", "--world", "explore", "--out", out]);
+    }
+    let compared = scratch.run(&["compare", "one", "other"]);
+    assert!(compared.stdout.starts_with("AGREED: 1 runs on both sides"), "{}", compared.stdout);
+    let refused = scratch.run(&["compare", "one", "other", "--html", "page.html"]);
+    assert_eq!(refused.code, 2);
+    assert!(
+        refused.stderr.starts_with("error: --html draws load tests, and there are none"),
+        "{}",
+        refused.stderr
+    );
+    assert!(!scratch.path("page.html").exists());
 }

@@ -1,5 +1,6 @@
 //! Load tests against real processes of our own binary.
 
+use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
@@ -430,4 +431,36 @@ fn a_test_that_cannot_be_recorded_on_says_so_and_keeps_its_beginning() {
         events += 1;
     }
     assert!(events > 1_000, "{events}");
+}
+
+/// Too short to say anything of, and drawn all the same; every page follows from its folder.
+#[test]
+fn two_tests_are_drawn_over_each_other_and_shown_again() {
+    let arguments = ["reference", "--rate", "200/s", "--duration", "1s"];
+    let folders = ["load-one", "load-other"];
+    for name in folders {
+        load(name, &arguments);
+    }
+    let [one, other] = folders.map(|name| Path::new(env!("CARGO_TARGET_TMPDIR")).join(name));
+    let avouch = |arguments: &[&OsStr]| {
+        let ran = Command::new(env!("CARGO_BIN_EXE_avouch")).args(arguments).output();
+        ran.expect("our own binary can be started")
+    };
+    let page = one.join("compared.html");
+    let ran = avouch(&["compare".as_ref(), one.as_ref(), other.as_ref(), "--html".as_ref(), page.as_ref()]);
+    let said = String::from_utf8_lossy(&ran.stdout).into_owned();
+    assert_eq!(ran.status.code(), Some(3), "{said}");
+    // Too few samples; on a busy machine a generator that was late.
+    assert!(said.starts_with("CANNOT BE COMPARED: "), "{said}");
+    let drawn = std::fs::read_to_string(&page).expect("the page is written");
+    assert!(
+        drawn.contains("class=\"line c1\"") && drawn.contains("class=\"line c2\""),
+        "both sides are drawn"
+    );
+
+    let page = one.join("report.html");
+    let written = std::fs::read(&page).expect("a load test has a page");
+    std::fs::remove_file(&page).expect("it can be removed");
+    let ran = avouch(&["report".as_ref(), one.as_ref(), "--html".as_ref()]);
+    assert!(std::fs::read(&page).is_ok_and(|again| again == written), "{ran:?}");
 }

@@ -1,5 +1,5 @@
 //! Holds the architecture and the house rules that no compiler lint can hold: the import direction, the form of
-//! manifests, bans with a named replacement, file lengths that only shrink, links that lead somewhere.
+//! manifests, bans with a named replacement, file lengths that only shrink, links that lead somewhere, words that are there in both languages.
 //!
 //! It reads text, not syntax trees: comments and literals are blanked first ([`source`]), test code is told from the
 //! rest by its place. What clippy can say (unwraps, prints, long functions) is left to clippy. One test per rule, and
@@ -9,6 +9,7 @@ mod bans;
 mod layout;
 mod manifests;
 mod source;
+mod translations;
 
 use source::Tree;
 

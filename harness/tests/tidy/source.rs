@@ -1,6 +1,7 @@
 //! The files of the repository, and Rust text with everything blanked out that is not code.
 
 use std::fs;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 /// Folders that hold what was built or found, not what was written.
@@ -67,6 +68,21 @@ impl File {
         if self.is_test() { String::new() } else { blank_tests(&self.code()) }
     }
 
+    /// String literals outside of test code, as they are written but for line ends that are escaped.
+    pub(crate) fn literals(&self) -> Vec<String> {
+        let tests = test_items(&self.code());
+        let mut literals = Vec::new();
+        each_text(&self.text, &mut |range| {
+            let text = &self.text[range.clone()];
+            if text.starts_with('"') && !tests.iter().any(|test| test.contains(&range.start)) {
+                let lines = text[1..text.len() - 1].split("\\\n").enumerate();
+                literals
+                    .push(lines.map(|(at, line)| if at == 0 { line } else { line.trim_start() }).collect());
+            }
+        });
+        literals
+    }
+
     /// Lines that are not test code.
     pub(crate) fn lines_outside_tests(&self) -> usize {
         let code = self.code();
@@ -99,8 +115,20 @@ fn walk(folder: &Path, prefix: &str, files: &mut Vec<File>) {
 
 /// Replaces comments, strings and characters by blanks; lines and columns stay.
 fn blank_text(text: &str) -> String {
+    let mut out = text.as_bytes().to_vec();
+    each_text(text, &mut |range| {
+        for byte in &mut out[range] {
+            if *byte != b'\n' {
+                *byte = b' ';
+            }
+        }
+    });
+    String::from_utf8_lossy(&out).into_owned()
+}
+
+/// Every comment, string and character, one after the other.
+fn each_text(text: &str, tell: &mut dyn FnMut(Range<usize>)) {
     let bytes = text.as_bytes();
-    let mut out = bytes.to_vec();
     let mut at = 0;
     while at < bytes.len() {
         let end = match bytes[at] {
@@ -111,14 +139,11 @@ fn blank_text(text: &str) -> String {
             b'\'' => end_of_character(bytes, at),
             _ => at,
         };
-        for byte in &mut out[at..end] {
-            if *byte != b'\n' {
-                *byte = b' ';
-            }
+        if end > at {
+            tell(at..end);
         }
         at = end.max(at + 1);
     }
-    String::from_utf8_lossy(&out).into_owned()
 }
 
 fn find(bytes: &[u8], from: usize, wanted: &[u8]) -> Option<usize> {

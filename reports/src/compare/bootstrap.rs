@@ -4,10 +4,7 @@
 //! neighbouring blocks no longer are; then blocks are drawn with replacement (Künsch 1989; Carlstein 1986, without overlap).
 //! Few blocks make a bootstrap too sure of itself, which a factor and the t distribution undo.
 
-use super::{COMPARED_MILLI, RunIntervals};
-use crate::latency::Sparse;
-
-const COUNT: usize = COMPARED_MILLI.len();
+use super::{IntervalCounts, RunIntervals};
 
 /// Fewest blocks from which anything follows.
 pub const BLOCKS_MIN: usize = 8;
@@ -26,14 +23,14 @@ const Z: f64 = 2.807;
 pub(super) type Spread = (f64, f64);
 
 /// The spreads of percentiles (in thousandths) of these runs together; `None` = too few blocks.
-pub(super) fn spreads(runs: &[RunIntervals], millis: [u32; COUNT], seed: u64) -> Option<[Spread; COUNT]> {
+pub(super) fn spreads(runs: &[RunIntervals], millis: &[u32], seed: u64) -> Option<Vec<Spread>> {
     let blocks = blocks(runs)?;
     let count = blocks.len();
     let values = distinct(&blocks);
     // How many of a block are at most each value: so a percentile of a draw is a search, not a sum over all values.
     let up_to: Vec<Vec<u64>> = blocks.iter().map(|(block, _)| cumulated(block, &values)).collect();
     let mut draws = Draws(seed ^ 0x5eed);
-    let mut logs = [const { Vec::new() }; COUNT];
+    let mut logs = vec![Vec::with_capacity(DRAWS); millis.len()];
     let mut drawn = Vec::with_capacity(count);
     for _ in 0..DRAWS {
         drawn.clear();
@@ -42,7 +39,7 @@ pub(super) fn spreads(runs: &[RunIntervals], millis: [u32; COUNT], seed: u64) ->
         let at_most = |place: usize| drawn.iter().map(|block| up_to[*block][place]).sum::<u64>();
         let all = never + values.len().checked_sub(1).map_or(0, &at_most);
         for (logs, milli) in logs.iter_mut().zip(millis) {
-            let rank = (u128::from(all) * u128::from(milli)).div_ceil(100_000).max(1) as u64;
+            let rank = (u128::from(all) * u128::from(*milli)).div_ceil(100_000).max(1) as u64;
             let (mut low, mut high) = (0, values.len());
             while low < high {
                 let middle = usize::midpoint(low, high);
@@ -54,11 +51,17 @@ pub(super) fn spreads(runs: &[RunIntervals], millis: [u32; COUNT], seed: u64) ->
         }
     }
     let freedom = (count - 1) as f64;
-    Some(logs.map(|logs: Vec<f64>| {
+    let spread = |logs: Vec<f64>| {
         let mean = logs.iter().sum::<f64>() / logs.len() as f64;
         let variance = logs.iter().map(|log| (log - mean).powi(2)).sum::<f64>() / (logs.len() - 1) as f64;
         ((variance * count as f64 / freedom).sqrt(), freedom)
-    }))
+    };
+    Some(logs.into_iter().map(spread).collect())
+}
+
+/// How far the interval of the logarithm of one percentile reaches to either side.
+pub(super) fn reach((deviation, freedom): Spread) -> f64 {
+    t(freedom.max(1.0)) * deviation
 }
 
 /// Half the width of the interval of the logarithm of a ratio of two percentiles.
@@ -85,7 +88,7 @@ type Block = (Vec<(u64, u64)>, u64);
 
 fn blocks(runs: &[RunIntervals]) -> Option<Vec<Block>> {
     if runs.len() >= RUNS_MIN {
-        let whole = |run: &RunIntervals| (joined(run.intervals.iter().map(Sparse::pairs)), run.never);
+        let whole = |run: &RunIntervals| (joined(run.intervals.iter().map(IntervalCounts::pairs)), run.never);
         return Some(runs.iter().map(whole).collect());
     }
     let seconds: usize = runs.iter().map(|run| run.intervals.len()).sum();
@@ -110,7 +113,7 @@ fn of_length(runs: &[RunIntervals], length: usize) -> Vec<Block> {
         // A last piece that is shorter counts with the others of its length or not at all.
         let pieces = run.intervals.chunks(length).filter(|piece| piece.len() * 2 > length);
         let before = blocks.len();
-        blocks.extend(pieces.map(|piece| (joined(piece.iter().map(Sparse::pairs)), 0)));
+        blocks.extend(pieces.map(|piece| (joined(piece.iter().map(IntervalCounts::pairs)), 0)));
         if let Some(last) = blocks[before..].last_mut() {
             last.1 = run.never;
         }

@@ -9,6 +9,8 @@
 //! one run on each side does not.
 
 mod bootstrap;
+mod comparison;
+mod overlay;
 #[cfg(test)]
 mod tests;
 
@@ -16,6 +18,8 @@ use crate::latency::{Sparse, Stage};
 
 pub use bootstrap::BLOCKS_MIN;
 use bootstrap::Spread;
+pub use comparison::{Aspect, Comparison, Obstacle, Side, SideRun};
+pub use overlay::{Bound, Curve, Overlay, overlay};
 
 /// A change of less than this is none, as a share.
 pub const TOLERANCE: f64 = 0.05;
@@ -24,11 +28,26 @@ pub const COMPARED_MILLI: [u32; 4] = [50_000, 90_000, 99_000, 99_900];
 /// A percentile is compared when so many samples lie beyond it on each side.
 const SAMPLES_BEYOND_MIN: u64 = 50;
 
+/// What ended in one second of a run.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct IntervalCounts {
+    /// When it began, in nanoseconds since the workload began.
+    pub from_ns: u64,
+    /// The latencies, settled.
+    pub counts: Sparse,
+}
+
+impl IntervalCounts {
+    fn pairs(&self) -> &[(u64, u64)] {
+        self.counts.pairs()
+    }
+}
+
 /// The latencies of a run, of one stage, from the intended send: interval by interval.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct RunIntervals {
     /// One per second in which something ended.
-    pub intervals: Vec<Sparse>,
+    pub intervals: Vec<IntervalCounts>,
     /// Owed, and never arrived.
     pub never: u64,
 }
@@ -77,8 +96,8 @@ pub struct Compared {
 
 /// Compares a stage percentile by percentile. `floor_us`: by how much the machine itself differed; a shift below it is none.
 pub fn compare(stage: Stage, sides: [&[RunIntervals]; 2], floor_us: u64, seed: u64) -> Vec<Compared> {
-    let spreads = sides.map(|runs| bootstrap::spreads(runs, COMPARED_MILLI, seed));
-    let of = |place: usize| spreads.map(|side| side.map(|side| side[place]));
+    let spreads = sides.map(|runs| bootstrap::spreads(runs, &COMPARED_MILLI, seed));
+    let of = |place: usize| spreads.each_ref().map(|side| side.as_ref().map(|side| side[place]));
     (0..).zip(COMPARED_MILLI).map(|(place, milli)| one((stage, milli), sides, of(place), floor_us)).collect()
 }
 
@@ -97,7 +116,7 @@ fn one(
         change,
         why: why.to_owned(),
     };
-    let needed = SAMPLES_BEYOND_MIN * 100_000 / (100_000 - u64::from(milli)).max(1);
+    let needed = samples_needed(milli);
     let samples = sides.map(|runs| runs.iter().map(samples).sum::<u64>());
     if let Some(few) = samples.into_iter().find(|samples| *samples < needed) {
         let why = format!("{few} samples, it needs {needed}");
@@ -133,8 +152,13 @@ fn one(
     told(Some((ratio, low, high)), change, why)
 }
 
+/// So many samples, and enough lie beyond a percentile.
+fn samples_needed(milli: u32) -> u64 {
+    SAMPLES_BEYOND_MIN * 100_000 / (100_000 - u64::from(milli)).max(1)
+}
+
 fn samples(run: &RunIntervals) -> u64 {
-    run.intervals.iter().map(Sparse::count).sum::<u64>() + run.never
+    run.intervals.iter().map(|interval| interval.counts.count()).sum::<u64>() + run.never
 }
 
 /// A percentile over all runs; `None` = it falls among what never arrived.

@@ -1,9 +1,10 @@
 //! A simulated server, so that how often a comparison is wrong can be counted.
 
 use super::*;
+use crate::latency::INTERVAL_NS;
 
 /// Seconds of a run.
-const SECONDS: usize = 60;
+const SECONDS: u64 = 60;
 /// Messages of a second.
 const PER_SECOND: usize = 200;
 
@@ -46,7 +47,8 @@ impl Server {
     }
 
     fn run(mut self) -> RunIntervals {
-        RunIntervals { intervals: (0..SECONDS).map(|_| self.second()).collect(), never: 0 }
+        let one = |second| IntervalCounts { from_ns: second * INTERVAL_NS, counts: self.second() };
+        RunIntervals { intervals: (0..SECONDS).map(one).collect(), never: 0 }
     }
 }
 
@@ -97,7 +99,7 @@ fn too_little_is_said_and_nothing_is_divided_by_nothing() {
     check([std::slice::from_ref(&nothing), std::slice::from_ref(&nothing)], "0 samples");
     let mut short = Server::new(1, 1.0).run();
     short.intervals.truncate(3);
-    for interval in &mut short.intervals {
+    for interval in short.intervals.iter_mut().map(|interval| &mut interval.counts) {
         let more: Vec<(u64, u64)> = interval.pairs().to_vec();
         for (us, count) in more {
             interval.add(us, count * 100);

@@ -47,7 +47,7 @@ pub fn write_audit_markdown(audit: &Audit, out: &mut dyn Write) -> io::Result<()
         }
     }
     writeln!(out)?;
-    audit.weaknesses().iter().try_for_each(|words| writeln!(out, "- {}", cell(words)))?;
+    audit.weaknesses().iter().try_for_each(|it| writeln!(out, "- {}", cell(&it.to_string())))?;
     writeln!(out, "\nRepeat: `{}`", cell(&audit.repeat))
 }
 
@@ -173,7 +173,7 @@ fn write_weaknesses(audit: &Audit, out: &mut dyn Write) -> io::Result<()> {
         if !told.is_empty() {
             writeln!(out, "\n{title}")?;
         }
-        told.iter().try_for_each(|words| writeln!(out, "  - {}", visible(words)))?;
+        told.iter().try_for_each(|it| writeln!(out, "  - {}", visible(&it.to_string())))?;
     }
     Ok(())
 }

@@ -1,4 +1,5 @@
-//! The page of an audit: guarantee by mode, claimed against observed, each cell with a way to what was seen.
+//! The page of an audit: guarantee by mode, claimed against observed, each cell with a way to what was seen; then each mode by
+//! itself (`modes`), and the smallest findings as sequence diagrams.
 
 use std::io::{self, Write};
 
@@ -7,25 +8,23 @@ use super::language::{Language, Words};
 use super::markup::Markup;
 use super::page::Frame;
 use super::verdict::{Head, outcome_words};
-use super::{promises, setting, words};
-use crate::audit::{Audit, AuditRow, ModeAudit, SeenUnder, Standing, VoidRun};
+use super::{modes, promises, setting, told, words};
+use crate::audit::{Audit, AuditRow, ModeAudit, Standing, Weakness};
 use crate::render::grouped;
-
-/// Runs and cases of one kind that are named; the others are counted.
-const VOID_MAX: usize = 100;
+use crate::verdict::Finding;
 
 /// Writes the page of an audit. Run folders are linked as they lie beside it: `runs/NAME`.
 pub fn write_audit_page(audit: &Audit, language: Language, out: &mut dyn Write) -> io::Result<()> {
     let (outcome, tone) = outcome_words(audit.outcome);
-    let title =
-        words::AUDIT_OF.filled_in(&[&audit.target])[usize::from(language == Language::Chinese)].clone();
+    let titles = words::AUDIT_OF.filled_in(&[&audit.target]);
+    let title = titles[usize::from(language == Language::Chinese)].as_str();
     let mut body = Markup::default();
-    let head = Head { outcome, tone, title: &title, setting: &audit.about };
+    let head = Head { outcome, tone, title: [&titles[0], &titles[1]], setting: &audit.about };
     head.write(&mut body, |markup| sentence(audit, markup));
     weaknesses(audit, &mut body);
     matrix(audit, &mut body);
-    evidence(audit, &mut body);
-    details(audit, &mut body);
+    let findings = evidence(audit, &mut body);
+    modes::section(audit, &findings, &mut body);
     body.raw("<section id=\"environment\" aria-labelledby=\"h-environment\"><h2 id=\"h-environment\">");
     body.say(words::ENVIRONMENT, &[]).raw("</h2>");
     setting::repeat(&audit.repeat, &mut body);
@@ -40,7 +39,7 @@ pub fn write_audit_page(audit: &Audit, language: Language, out: &mut dyn Write) 
         ("details", words::DETAILS),
         ("environment", words::ENVIRONMENT),
     ];
-    let frame = Frame { language, tone, outcome, title: &title, sections: &sections, tool: "avouch" };
+    let frame = Frame { language, tone, outcome, title, sections: &sections, tool: "avouch" };
     frame.write(&body, out)
 }
 
@@ -60,7 +59,7 @@ fn sentence(audit: &Audit, markup: &mut Markup) {
 }
 
 /// Word, symbol and class of a standing.
-fn standing_words(standing: Standing) -> (Words, &'static str, &'static str) {
+pub(super) fn standing_words(standing: Standing) -> (Words, &'static str, &'static str) {
     match standing {
         Standing::AsClaimed => (words::AS_CLAIMED, "✓", "good"),
         Standing::Stronger => (words::STRONGER, "✓", "good"),
@@ -78,15 +77,41 @@ fn weaknesses(audit: &Audit, markup: &mut Markup) {
         markup.raw("<p class=\"note\">").say(words::NO_WEAKNESS, &[]).raw("</p></section>");
         return;
     }
+    list(&told, markup);
+    markup.raw("</section>");
+}
+
+/// Sentences, in both languages.
+pub(super) fn list(weaknesses: &[Weakness<'_>], markup: &mut Markup) {
     markup.raw("<ul class=\"reasons\">");
-    for words in &told {
-        markup.raw("<li>").text(words).raw("</li>");
+    for weakness in weaknesses {
+        markup.raw("<li>").both_texts(&weakness.to_string(), &chinese(weakness)).raw("</li>");
     }
-    markup.raw("</ul></section>");
+    markup.raw("</ul>");
+}
+
+fn chinese(weakness: &Weakness<'_>) -> String {
+    let known = |words: &str| told::chinese(words).unwrap_or_else(|| words.to_owned());
+    let count = |(anomaly, count): (&String, &u64)| {
+        let name = promises::anomaly(anomaly).map_or(anomaly.as_str(), |words| words.chinese);
+        format!("{name} {count}")
+    };
+    let counts: Vec<String> = weakness.seen.anomalies.iter().map(count).collect();
+    let [_, chinese] = words::WEAKNESS.filled_in(&[
+        &weakness.mode.mode,
+        &known(weakness.broken()),
+        &known(weakness.fault()),
+        &counts.join("、"),
+        &grouped(weakness.seen.broken),
+        &grouped(weakness.runs()),
+        &weakness.seen.cases.join(", "),
+        &known(&weakness.source()),
+    ]);
+    chinese
 }
 
 /// The place of a row's details.
-fn anchor(mode: usize, guarantee: &str) -> String {
+pub(super) fn anchor(mode: usize, guarantee: &str) -> String {
     format!("detail-{mode}-{guarantee}")
 }
 
@@ -147,9 +172,9 @@ fn cell(mode: usize, row: &AuditRow, markup: &mut Markup) {
     markup.raw("</small>");
 }
 
-/// The findings that the record keeps, what was claimed first.
-fn evidence(audit: &Audit, markup: &mut Markup) {
-    let mut shown: Vec<(bool, Shown<'_>)> = Vec::new();
+/// The findings that the record keeps, what was claimed first; gives back those that are on the page.
+fn evidence<'a>(audit: &'a Audit, markup: &mut Markup) -> Vec<&'a Finding> {
+    let mut shown: Vec<(bool, Shown<'a>)> = Vec::new();
     for (_, mode, row) in rows(audit) {
         for seen in &row.seen {
             let Some(finding) = &seen.finding else { continue };
@@ -158,117 +183,7 @@ fn evidence(audit: &Audit, markup: &mut Markup) {
         }
     }
     shown.sort_by_key(|(is_unclaimed, _)| *is_unclaimed);
-    let shown: Vec<Shown<'_>> = shown.into_iter().map(|(_, one)| one).collect();
-    findings::section(&shown, 0, markup);
-}
-
-fn details(audit: &Audit, markup: &mut Markup) {
-    markup.raw("<section id=\"details\" aria-labelledby=\"h-details\"><h2 id=\"h-details\">");
-    markup.say(words::DETAILS, &[]).raw("</h2>");
-    for (at, mode) in audit.modes.iter().enumerate() {
-        markup.raw("<h3>").text(&mode.mode).raw(" <small>").text(&mode.words).raw(", ");
-        markup.say(words::MODE_RUNS, &[&grouped(mode.runs)]).raw("</small></h3>");
-        mode.rows.iter().for_each(|row| detail(at, row, markup));
-        void(words::VOID_RUNS, &mode.void, markup);
-        void(words::SKIPPED_CASES, &mode.skipped, markup);
-    }
-    markup.raw("</section>");
-}
-
-fn detail(mode: usize, row: &AuditRow, markup: &mut Markup) {
-    let (word, symbol, class) = standing_words(row.standing());
-    markup.raw("<details class=\"finding\"").attribute("id", &anchor(mode, &row.guarantee)).raw("><summary>");
-    markup
-        .raw("<span class=\"badge ")
-        .raw(class)
-        .raw("\">")
-        .raw(symbol)
-        .raw(" ")
-        .say(word, &[])
-        .raw("</span> ");
-    markup.code(&row.guarantee).raw("</summary><p class=\"note\">");
-    match (&row.claim, &row.disclaimer) {
-        (Some(claim), _) => {
-            markup.say(words::CLAIMED_BY, &[&claim.source]).raw("; ");
-            if claim.under.is_empty() {
-                markup.say(words::WHATEVER_HAPPENS, &[]);
-            } else {
-                markup.say(words::CLAIMED_UNDER, &[&claim.under.join(", ")]);
-            }
-        }
-        (None, Some(source)) => {
-            markup.say(words::DISCLAIMED_BY, &[source]);
-        }
-        (None, None) => {
-            markup.say(words::NOBODY_CLAIMS, &[]);
-        }
-    }
-    markup.raw("</p>");
-    if !row.seen.is_empty() {
-        markup.raw("<div class=\"scroll\" tabindex=\"0\"><table><thead><tr>");
-        let titles = [
-            words::UNDER_FAULT,
-            words::CLAIMED,
-            words::HELD,
-            words::BROKE,
-            words::OBSERVED,
-            words::CASES,
-            words::EVIDENCE,
-        ];
-        for title in titles {
-            markup.raw("<th scope=\"col\">").say(title, &[]).raw("</th>");
-        }
-        markup.raw("</tr></thead><tbody>");
-        row.seen.iter().for_each(|seen| seen_row(seen, markup));
-        markup.raw("</tbody></table></div>");
-    }
-    markup.raw("</details>");
-}
-
-fn seen_row(seen: &SeenUnder, markup: &mut Markup) {
-    let class = if seen.broken == 0 {
-        ""
-    } else if seen.claimed {
-        "is-bad"
-    } else {
-        "is-unsure"
-    };
-    markup.raw("<tr class=\"").raw(class).raw("\"><th scope=\"row\">").code(&seen.fault).raw("</th><td>");
-    markup.say(if seen.claimed { words::YES } else { words::NO }, &[]).raw("</td><td class=\"n\">");
-    markup
-        .text(&grouped(seen.held))
-        .raw("</td><td class=\"n\">")
-        .text(&grouped(seen.broken))
-        .raw("</td><td>");
-    markup.told(&seen.observed).raw("</td><td>").text(&seen.cases.join(", ")).raw("</td><td>");
-    link(&seen.folder, markup);
-    markup.raw("</td></tr>");
-}
-
-/// To the page of a run of this audit.
-fn link(folder: &str, markup: &mut Markup) {
-    let name = folder.trim_end_matches('/').rsplit('/').next().unwrap_or_default();
-    if name.is_empty() {
-        return;
-    }
-    let address = super::index::address(&format!("runs/{name}/report.html"));
-    markup.raw("<a").attribute("href", &address).raw(">").say(words::RUN_PAGE, &[]).raw("</a>");
-}
-
-fn void(title: Words, runs: &[VoidRun], markup: &mut Markup) {
-    if runs.is_empty() {
-        return;
-    }
-    markup.raw("<details><summary>").say(title, &[]).raw(" (").text(&grouped(runs.len() as u64));
-    markup
-        .raw(")</summary><table><thead><tr><th scope=\"col\">")
-        .say(words::CASE, &[])
-        .raw("</th><th scope=\"col\">");
-    markup.say(words::WHY, &[]).raw("</th><th></th></tr></thead><tbody>");
-    for run in runs.iter().take(VOID_MAX) {
-        markup.raw("<tr><th scope=\"row\">").code(&run.case).raw("</th><td>").told(&run.why).raw("</td><td>");
-        link(&run.folder, markup);
-        markup.raw("</td></tr>");
-    }
-    markup.raw("</tbody></table></details>");
+    let shown: Vec<Shown<'a>> = shown.into_iter().map(|(_, one)| one).collect();
+    let count = findings::section(&shown, 0, markup);
+    shown[..count].iter().map(|one| one.finding).collect()
 }

@@ -2,6 +2,7 @@
 //! [`crate::timeline`]'s; these say the same.
 
 use super::language::{Words, words};
+use super::told;
 use crate::history::{Event, Message, Names, PageItem, Phase, ReceiptKind, Rung, SessionKind, User, What};
 use crate::latency::show_us;
 
@@ -85,6 +86,14 @@ impl Sentence {
     pub(super) fn new(words: Words, arguments: &[&str]) -> Self {
         let arguments = arguments.iter().map(|it| [(*it).to_owned(), (*it).to_owned()]).collect();
         Self { words, arguments }
+    }
+
+    /// With a last argument that some part of this tool may have said.
+    fn told(words: Words, arguments: &[&str], last: &str) -> Self {
+        let mut sentence = Self::new(words, arguments);
+        let chinese = told::chinese(last).unwrap_or_else(|| last.to_owned());
+        sentence.arguments.push([last.to_owned(), chinese]);
+        sentence
     }
 
     /// Adds an argument that is words itself.
@@ -176,8 +185,10 @@ pub(super) fn sentence(event: &Event, names: &Names) -> Sentence {
     match &event.what {
         What::Send { .. } | What::Accepted { .. } | What::Delivered { .. } => message(event, names),
         What::Retry { message, .. } => say(SENDS_AGAIN, &[&named(*message)]),
-        What::Rejected { message, code, .. } => say(IS_REFUSED, &[&named(*message), or_dash(code)]),
-        What::Unknown { message, why, .. } => say(GIVES_UP, &[&named(*message), or_dash(why)]),
+        What::Rejected { message, code, .. } => {
+            Sentence::told(IS_REFUSED, &[&named(*message)], or_dash(code))
+        }
+        What::Unknown { message, why, .. } => Sentence::told(GIVES_UP, &[&named(*message)], or_dash(why)),
         What::Suppressed { message, .. } => say(DROPS, &[&named_or(*message)]),
         What::Acknowledged { up_to: Some(up_to), .. } => say(ACKNOWLEDGES_UP_TO, &[&up_to.to_string()]),
         What::Acknowledged { message, .. } => say(ACKNOWLEDGES, &[&named_or(*message)]),
@@ -199,7 +210,7 @@ pub(super) fn sentence(event: &Event, names: &Names) -> Sentence {
         What::MembersChanged { added, removed, .. } => say(SEES_CHANGE, &[&users(added), &users(removed)]),
         What::Session { session: SessionKind::New, .. } => say(SESSION_NEW, &[]),
         What::Session { session: SessionKind::Resumed, .. } => say(SESSION_RESUMED, &[]),
-        What::Disconnected { why, .. } => say(DISCONNECTED, &[or_dash(why)]),
+        What::Disconnected { why, .. } => Sentence::told(DISCONNECTED, &[], or_dash(why)),
         What::Reinstalled { .. } => say(REINSTALLED, &[]),
         What::Quiet { .. } => say(QUIET, &[]),
         What::Device { name, user, .. } => say(IS_DEVICE, &[name, &user.0.to_string()]),
@@ -249,13 +260,13 @@ fn around(what: &What, names: &Names) -> Sentence {
         What::FaultFired { kind, device, frame, detail, .. } => {
             say(FAULT_HITS, &[kind, &frame.to_string(), &names.device(*device), or_dash(detail)])
         }
-        What::FaultEnded { evidence, .. } => say(FAULT_ENDS, &[or_dash(evidence)]),
-        What::FaultSkipped { kind, why, .. } => say(FAULT_SKIPPED, &[kind, or_dash(why)]),
+        What::FaultEnded { evidence, .. } => Sentence::told(FAULT_ENDS, &[], or_dash(evidence)),
+        What::FaultSkipped { kind, why, .. } => Sentence::told(FAULT_SKIPPED, &[kind], or_dash(why)),
         What::Node { state, .. } => node(state),
         What::Phase { phase: entered } => say(phase(*entered), &[]),
         What::Drained { converged: true, .. } => say(DRAINED, &[]),
-        What::Drained { missing, .. } => say(NOT_DRAINED, &[or_dash(missing)]),
-        What::Note { text } => say(NOTE, &[text]),
+        What::Drained { missing, .. } => Sentence::told(NOT_DRAINED, &[], or_dash(missing)),
+        What::Note { text } => Sentence::told(NOTE, &[], text),
         other => say(NOTE, &[other.kind()]),
     }
 }

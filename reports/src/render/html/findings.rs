@@ -37,10 +37,11 @@ pub(super) fn of_run<'a>(judgements: &'a [Judgement], names: &'a Names) -> Vec<S
         .collect()
 }
 
-/// Writes the section; nothing if there are none. `total` counts those, too, that nobody kept whole.
-pub(super) fn section(shown: &[Shown<'_>], total: u64, markup: &mut Markup) {
+/// Writes the section; nothing if there are none. `total` counts those, too, that nobody kept whole. Gives back how many of them,
+/// from the first on, are on the page.
+pub(super) fn section(shown: &[Shown<'_>], total: u64, markup: &mut Markup) -> usize {
     if shown.is_empty() {
-        return;
+        return 0;
     }
     markup.raw("<section id=\"findings\" aria-labelledby=\"h-findings\"><h2 id=\"h-findings\">");
     markup.say(words::FINDINGS, &[]).raw("</h2>");
@@ -67,11 +68,15 @@ pub(super) fn section(shown: &[Shown<'_>], total: u64, markup: &mut Markup) {
         markup.raw("<p class=\"note\">").both_texts(&english, &chinese).raw("</p>");
     }
     markup.raw("</section>");
+    count
 }
 
 fn card(shown: &Shown<'_>, number: usize, markup: &mut Markup) {
     let Shown { guarantee, finding, names, origin } = shown;
     markup.raw("<details class=\"finding\"").attribute("data-guarantee", guarantee);
+    if !origin.is_empty() {
+        markup.attribute("data-origin", origin);
+    }
     if let Some(conversation) = finding.conversation {
         markup.attribute("data-conversation", &conversation.0.to_string());
     }
@@ -127,6 +132,12 @@ fn filters(shown: &[Shown<'_>], markup: &mut Markup) {
         guarantees.into_iter().map(|id| (id.to_owned(), id.to_owned())).collect();
     markup.raw("<form class=\"filters\" id=\"finding-filters\">");
     choice("guarantee", words::FILTER_GUARANTEE, &guarantees, markup);
+    let origins: BTreeSet<&str> = shown.iter().map(|one| one.origin).filter(|it| !it.is_empty()).collect();
+    if !origins.is_empty() {
+        let origins: Vec<(String, String)> =
+            origins.into_iter().map(|it| (it.to_owned(), it.to_owned())).collect();
+        choice("origin", words::FILTER_ORIGIN, &origins, markup);
+    }
     // Numbers of different runs mean different devices.
     if shown.iter().all(|one| one.origin.is_empty()) {
         let conversations: BTreeSet<Conversation> =

@@ -33,13 +33,19 @@ pub fn write_index_page(
     language: Language,
     out: &mut dyn Write,
 ) -> io::Result<()> {
+    // In whatever order they were carried out or found again: the same runs are the same page.
+    let mut entries = entries.to_vec();
+    entries.sort_by_key(|entry| (&entry.run.header.scenario, entry.run.header.seed, entry.link));
+    let entries = &entries[..];
     let outcome = entries.iter().map(|entry| entry.run.outcome()).max().unwrap_or(Outcome::Inconclusive);
     let (word, tone) = outcome_words(outcome);
     let count = grouped(entries.len() as u64);
     let called = if entries.len() == 1 { words::RUN_COUNT_ONE } else { words::RUN_COUNT };
-    let title = called.filled_in(&[&count])[usize::from(language == Language::Chinese)].clone();
+    let titles = called.filled_in(&[&count]);
+    let title = titles[usize::from(language == Language::Chinese)].as_str();
     let mut body = Markup::default();
-    let head = Head { outcome: word, tone, title: &title, setting: &shared_setting(entries) };
+    let head =
+        Head { outcome: word, tone, title: [&titles[0], &titles[1]], setting: &shared_setting(entries) };
     head.write(&mut body, |markup| tally(entries, markup));
     runs(entries, &mut body);
     excerpts(entries, &mut body);
@@ -48,7 +54,7 @@ pub fn write_index_page(
         language,
         tone,
         outcome: word,
-        title: &title,
+        title,
         sections: &[
             ("verdict", words::SUMMARY),
             ("runs", words::RUNS),
@@ -97,7 +103,7 @@ fn runs(entries: &[IndexEntry<'_>], markup: &mut Markup) {
         markup.raw("<th scope=\"col\">").say(title, &[]).raw("</th>");
     }
     markup.raw("</tr></thead><tbody>");
-    // The worst first, each as it stands in the record.
+    // The worst first.
     let mut sorted: Vec<&IndexEntry<'_>> = entries.iter().collect();
     sorted.sort_by_key(|entry| std::cmp::Reverse(entry.run.outcome()));
     for entry in sorted.iter().take(RUNS_MAX) {

@@ -77,7 +77,7 @@ fn stage_charts(scene: &Scene<'_>, stage: Stage, markup: &mut Markup) {
         .filter_map(|(from, window, name, class)| {
             let series = Series { stage, from, window };
             let never = scene.run.latency.row(series).map_or(0, |row| row.never);
-            Some(Curve { name, class, counts: scene.over_time.total(series)?, never })
+            Some(Curve { name, class, counts: scene.over_time.total(series)?, never, band: &[] })
         })
         .filter(|curve| curve.counts.count() > 0)
         .collect();

@@ -22,7 +22,7 @@ const ROWS_MAX: usize = 200;
 pub(super) fn head(load: &LoadRecord, markup: &mut Markup) {
     let (outcome, tone) = outcome_words(load.outcome);
     let (title, setting) = (visible(&load.target), setting(load));
-    Head { outcome, tone, title: &title, setting: &setting }.write(markup, |markup| {
+    Head { outcome, tone, title: [&title, &title], setting: &setting }.write(markup, |markup| {
         markup.raw("<p class=\"sentence\">").told(&load.verdict).raw("</p>");
         if load.arrival.closed_loop {
             markup.raw("<p><span class=\"badge unsure\">? ").say(words::CLOSED_LOOP, &[]).raw("</span></p>");

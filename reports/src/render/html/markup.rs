@@ -63,7 +63,9 @@ impl Markup {
     pub(super) fn told(&mut self, text: &str) -> &mut Self {
         match told::chinese(text) {
             Some(chinese) => self.both("span", &[text.to_owned(), chinese]),
-            None => self.text(text),
+            // No words of a language, as in `4.2 ms`; or nobody translated it, which `.ci/run pages` looks for.
+            None if !has_words(text) => self.text(text),
+            None => self.raw("<span class=\"untold\">").text(text).raw("</span>"),
         }
     }
 
@@ -119,6 +121,11 @@ impl Markup {
         }
         self
     }
+}
+
+/// Whether some word of a text is longer than a unit.
+fn has_words(text: &str) -> bool {
+    text.split(|c: char| !c.is_ascii_alphabetic()).any(|word| word.len() > 3)
 }
 
 fn escape(text: &str, out: &mut String) {

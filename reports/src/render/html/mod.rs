@@ -1,4 +1,4 @@
-//! HTML: one self-contained page per run, per audit, per sweep, and an index of many runs.
+//! HTML: one self-contained page per run, per audit, per sweep, per comparison, and an index of many runs.
 //!
 //! A page loads nothing and holds both languages. Charts and diagrams are drawn here, so it can be read and printed without
 //! a script; the script (`assets/page.js`) adds switches, filters and values under the pointer. Like every renderer, it shows a record
@@ -6,6 +6,7 @@
 
 mod audit;
 mod chart;
+mod compare;
 mod diagram;
 mod event_words;
 mod findings;
@@ -14,6 +15,7 @@ mod language;
 mod latency;
 mod load;
 mod markup;
+mod modes;
 mod page;
 mod promises;
 mod setting;
@@ -34,6 +36,7 @@ use markup::Markup;
 use page::Frame;
 
 pub use audit::write_audit_page;
+pub use compare::write_comparison_page;
 pub use index::{IndexEntry, write_index_page};
 pub use language::Language;
 pub use promises::promise_in_english;

@@ -21,10 +21,12 @@ pub fn write_sweep_page(sweep: &Sweep, language: Language, out: &mut dyn Write) 
         SweepOutcome::Violated => (words::VIOLATED, Tone::Bad),
     };
     let runs = grouped(sweep.runs);
-    let title = words::SWEEP.filled_in(&[&runs])[usize::from(language == Language::Chinese)].clone();
+    let titles = words::SWEEP.filled_in(&[&runs]);
+    let title = titles[usize::from(language == Language::Chinese)].as_str();
     let mut body = Markup::default();
     let seed = format!("seed {}", sweep.seed);
-    Head { outcome, tone, title: &title, setting: &seed }.write(&mut body, |markup| sentence(sweep, markup));
+    Head { outcome, tone, title: [&titles[0], &titles[1]], setting: &seed }
+        .write(&mut body, |markup| sentence(sweep, markup));
     tiles(sweep, &mut body);
     finds(sweep, &mut body);
     unsure(sweep, &mut body);
@@ -37,7 +39,7 @@ pub fn write_sweep_page(sweep: &Sweep, language: Language, out: &mut dyn Write) 
         ("states", words::RARE_STATES),
         ("environment", words::ENVIRONMENT),
     ];
-    Frame { language, tone, outcome, title: &title, sections: &sections, tool: "avouch" }.write(&body, out)
+    Frame { language, tone, outcome, title, sections: &sections, tool: "avouch" }.write(&body, out)
 }
 
 fn sentence(sweep: &Sweep, markup: &mut Markup) {
@@ -236,18 +238,19 @@ pub fn write_scoreboard_page(board: &Scoreboard, language: Language, out: &mut d
     let title = words::SCOREBOARD.in_language(language);
     let mut body = Markup::default();
     let seeds = format!("seeds {}–{}", board.seed, board.seed.saturating_add(board.seeds.saturating_sub(1)));
-    Head { outcome, tone, title, setting: &seeds }.write(&mut body, |markup| {
-        markup.raw("<p class=\"sentence\">");
-        let total = grouped(board.lines.len() as u64);
-        match missed {
-            0 => markup.say(words::ALL_FOUND, &[]),
-            missed => markup.say(words::SOME_MISSED, &[&grouped(missed), &total]),
-        };
-        if board.interrupted {
-            markup.raw(" ").say(words::INTERRUPTED, &[]);
-        }
-        markup.raw("</p>");
-    });
+    Head { outcome, tone, title: [words::SCOREBOARD.english, words::SCOREBOARD.chinese], setting: &seeds }
+        .write(&mut body, |markup| {
+            markup.raw("<p class=\"sentence\">");
+            let total = grouped(board.lines.len() as u64);
+            match missed {
+                0 => markup.say(words::ALL_FOUND, &[]),
+                missed => markup.say(words::SOME_MISSED, &[&grouped(missed), &total]),
+            };
+            if board.interrupted {
+                markup.raw(" ").say(words::INTERRUPTED, &[]);
+            }
+            markup.raw("</p>");
+        });
     body.raw("<section id=\"found\">");
     let titles = [
         words::DEFECT,

@@ -1,12 +1,17 @@
 //! Pages as they must be: whole, harmless, bounded, in both languages. What a browser makes of them is for `.ci/run pages`.
 
 use std::collections::BTreeMap;
+use std::sync::LazyLock;
 
 use super::super::tests::{events, passing, violated};
 use super::*;
 use crate::audit::{AUDIT_VERSION, Audit, AuditRow, ClaimWords, ModeAudit, SeenUnder, VoidRun};
+use crate::compare::{
+    Aspect, Change, Compared, Comparison, IntervalCounts, Obstacle, Overlay, RunIntervals, Side, SideRun,
+    compare, overlay,
+};
 use crate::history::{Conversation, Device, Event, Message, User, What};
-use crate::latency::{From, LatencyRecorder, Stage};
+use crate::latency::{From, INTERVAL_NS, LatencyRecorder, Sparse, Stage};
 use crate::load::{
     Arrival, ArrivalKind, Connections, FaultWindow, Floor, Generator, KneeStep, LoadRecord, NoiseFloor,
     Objective, Payload, SecondRow, Shape, ShapeKind, StageLatency, Totals, WindowLatency,
@@ -290,6 +295,122 @@ fn load(text: &str) -> LoadRecord {
     }
 }
 
+/// What a second side is against the first that is slower by that factor.
+fn measured(slowed_by: u64) -> (Vec<Compared>, Overlay) {
+    let interval = |second: u64, factor: u64| {
+        let mut counts = Sparse::default();
+        (0..100).for_each(|place| counts.add((900 + (place * 37 + second * 11) % 200) * factor, 1));
+        counts.settle();
+        IntervalCounts { from_ns: second * INTERVAL_NS, counts }
+    };
+    let run = |factor| RunIntervals {
+        intervals: (0..60).map(|second| interval(second, factor)).collect(),
+        never: 0,
+    };
+    let runs = [[run(1)], [run(slowed_by)]];
+    let of = [&runs[0][..], &runs[1][..]];
+    (compare(Stage::Delivered, of, 0, 1), overlay(Stage::Delivered, of, 1).unwrap())
+}
+
+/// One side that is as fast as the other, and one that is twice as slow: they take a while.
+static SAME: LazyLock<(Vec<Compared>, Overlay)> = LazyLock::new(|| measured(1));
+static SLOWER: LazyLock<(Vec<Compared>, Overlay)> = LazyLock::new(|| measured(2));
+
+/// Two load tests in which every text is that one.
+fn comparison(text: &str, (compared, overlay): &(Vec<Compared>, Overlay)) -> Comparison {
+    let side = || {
+        let mut record = load(text);
+        record.generator.kept_schedule = true;
+        record.totals.missing = 3;
+        let run = SideRun { folder: text.to_owned(), record, machine: [None, None] };
+        Side { name: text.to_owned(), runs: vec![run] }
+    };
+    Comparison {
+        change: Comparison::change_of(compared),
+        obstacle: None,
+        sides: [side(), side()],
+        compared: compared.clone(),
+        overlays: vec![overlay.clone()],
+    }
+}
+
+/// Sides that cannot be held against each other, in every way.
+fn obstacles(text: &str) -> Vec<Comparison> {
+    let own = || text.to_owned();
+    let both = || (own(), own());
+    let set_up = |aspect| Obstacle::SetUp { aspect, here: both(), there: both() };
+    let all = [
+        Obstacle::NoRuns,
+        Obstacle::Generator { folder: own(), words: own() },
+        set_up(Aspect::Arrivals),
+        set_up(Aspect::Payload),
+        set_up(Aspect::Conversations),
+        Obstacle::Faults(own(), own()),
+        Obstacle::Machines(own(), own()),
+    ];
+    let of = |obstacle| Comparison {
+        change: Change::CannotBeCompared,
+        obstacle: Some(obstacle),
+        compared: Vec::new(),
+        ..comparison(text, &SAME)
+    };
+    all.map(of).to_vec()
+}
+
+#[test]
+fn a_comparison_has_its_verdict_first_and_both_sides_over_each_other() {
+    let of = |comparison: &Comparison| page(|out| write_comparison_page(comparison, Language::English, out));
+    let slower = of(&comparison("plain", &SLOWER));
+    let parts = [
+        "<title>Slower: plain → plain – Avouch</title>",
+        "B is slower than A: 3 of 4 percentiles show it.",
+        "3 deliveries are missing on side A",
+        "id=\"compared\"",
+        "+100.0 %",
+        "class=\"ratio\"",
+        "6000 samples, it needs 50000",
+        "id=\"latency\"",
+        "class=\"band c1\"",
+        "class=\"band c2\"",
+        "class=\"faultname\"",
+        "id=\"sides\"",
+    ];
+    let places: Vec<usize> =
+        parts.iter().map(|part| slower.find(part).unwrap_or_else(|| panic!("{part} is missing"))).collect();
+    assert!(places.is_sorted(), "{places:?}");
+    let drawn = |class: &str| slower.matches(&format!("<path class=\"line {class}\" d=\"M1 5H33\"")).count();
+    for class in ["c1", "c2", "c3", "c4"] {
+        let all = slower.matches(&format!("<path class=\"line {class}\"")).count();
+        assert_eq!(all, 2 * drawn(class), "{class}: each line of a legend is drawn");
+    }
+    assert!(!slower.contains("NaN") && !slower.contains("inf "), "no number that is none");
+
+    let same = of(&comparison("plain", &SAME));
+    assert!(same.contains("Nothing shows that the two sides differ by more than 5 %."));
+    for comparison in obstacles("plain") {
+        let page = of(&comparison);
+        assert!(
+            page.contains(">Cannot be compared<") && page.contains("class=\"line c2\""),
+            "drawn all the same"
+        );
+        assert!(!page.contains("id=\"compared\"") && !page.contains("class=\"faultname\""));
+    }
+}
+
+#[test]
+fn a_band_holds_its_curve_and_ends_where_samples_are_few() {
+    let overlay = comparison("plain", &SLOWER).overlays.remove(0);
+    for side in &overlay.sides {
+        let last = side.band.last().unwrap().percentile_milli;
+        assert!((98_000..=99_200).contains(&last), "50 of 6,000 samples lie beyond the last: {last}");
+        for bound in &side.band {
+            let us = side.counts.percentile_us(bound.percentile_milli, 0).unwrap();
+            assert!(bound.low_us <= us && us <= bound.high_us, "{bound:?}: {us}");
+        }
+        assert_eq!(side.columns.len(), 60);
+    }
+}
+
 #[test]
 fn a_load_test_shows_its_rates_its_knee_and_what_to_believe() {
     let page =
@@ -367,14 +488,19 @@ fn all_pages(text: &str) -> Vec<(&'static str, String)> {
     let link = format!("{text}/report.html");
     let entries = [IndexEntry { run: &run, link: Some(&link) }, IndexEntry { run: &run, link: None }];
     let english = Language::English;
-    vec![
+    let mut pages = vec![
         ("run", of(&run)),
         ("load", page(|out| write_load_page(&load(text), &run, Some(&over_time()), english, out))),
         ("index", page(|out| write_index_page(&entries, english, out))),
         ("audit", page(|out| write_audit_page(&audit(text), english, out))),
         ("sweep", page(|out| write_sweep_page(&sweep(text), english, out))),
         ("scoreboard", page(|out| write_scoreboard_page(&scoreboard(text), english, out))),
-    ]
+        ("comparison", page(|out| write_comparison_page(&comparison(text, &SLOWER), english, out))),
+    ];
+    let obstacles = obstacles(text);
+    let of = |comparison| ("obstacle", page(|out| write_comparison_page(comparison, english, out)));
+    pages.extend(obstacles.iter().map(of));
+    pages
 }
 
 #[test]

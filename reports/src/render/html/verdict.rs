@@ -4,7 +4,7 @@ use super::language::Words;
 use super::latency::stage_words;
 use super::markup::Markup;
 use super::page::Tone;
-use super::{promises, words};
+use super::{promises, told, words};
 use crate::latency::{From, Series, Stage, Window, show_us};
 use crate::render::{duration_s, grouped};
 use crate::run::{FaultState, Outcome, Run};
@@ -24,8 +24,8 @@ pub(super) fn outcome_words(outcome: Outcome) -> (Words, Tone) {
 pub(super) struct Head<'a> {
     pub(super) outcome: Words,
     pub(super) tone: Tone,
-    /// What it is about.
-    pub(super) title: &'a str,
+    /// What it is about, in both languages.
+    pub(super) title: [&'a str; 2],
     /// Where and how, in a few words.
     pub(super) setting: &'a str,
 }
@@ -38,18 +38,29 @@ impl Head<'_> {
             .raw(self.tone.class())
             .raw("\"><div class=\"mark\" ");
         markup.raw("aria-hidden=\"true\">").raw(self.tone.symbol()).raw("</div><div><p class=\"word\">");
-        markup.say(self.outcome, &[]).raw("</p><h1>").text(self.title).raw("</h1><p class=\"setting\">");
-        markup.text(self.setting).raw("</p>");
+        markup
+            .say(self.outcome, &[])
+            .raw("</p><h1>")
+            .both_texts(self.title[0], self.title[1])
+            .raw("</h1><p class=\"setting\">");
+        markup.both_texts(self.setting, &setting_in_chinese(self.setting)).raw("</p>");
         fill(markup);
         markup.raw("</div></header>");
     }
+}
+
+/// The parts of a setting that have a translation in it, the others as they are.
+fn setting_in_chinese(setting: &str) -> String {
+    let separator = if setting.contains(" · ") { " · " } else { ", " };
+    let part = |part: &str| told::chinese(part).unwrap_or_else(|| part.to_owned());
+    setting.split(separator).map(part).collect::<Vec<_>>().join(separator)
 }
 
 /// Verdict and reasons of a run.
 pub(super) fn head(run: &Run, markup: &mut Markup) {
     let (outcome, tone) = outcome_words(run.outcome());
     let (title, setting) = (crate::render::title(run), crate::render::setting(run));
-    let head = Head { outcome, tone, title: &title, setting: &setting };
+    let head = Head { outcome, tone, title: [&title, &title], setting: &setting };
     head.write(markup, |markup| {
         markup.raw("<p class=\"sentence\">");
         sentence(run, markup);

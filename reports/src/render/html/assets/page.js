@@ -128,11 +128,12 @@
   const filters = document.getElementById("finding-filters");
   const filter = () => {
     const wanted = (name) => (filters.elements[name] ? filters.elements[name].value : "");
-    const [guarantee, conversation, device] = ["guarantee", "conversation", "device"].map(wanted);
+    const [guarantee, origin, conversation, device] = ["guarantee", "origin", "conversation", "device"].map(wanted);
     let shown = 0;
-    for (const finding of all(".finding")) {
+    for (const finding of all(".finding[data-guarantee]")) {
       const data = finding.dataset;
       const matches = (!guarantee || data.guarantee === guarantee)
+        && (!origin || data.origin === origin)
         && (!conversation || data.conversation === conversation)
         && (!device || data.devices.split(" ").includes(device));
       finding.hidden = !matches;

@@ -40,6 +40,7 @@ pub(in super::super) fn heat(scene: &Scene<'_>, stage: Stage, markup: &mut Marku
     plot.open(words::OVER_TIME, markup);
     let placed: Vec<(f64, f64, &Sparse)> =
         columns.iter().map(|(from, to, counts)| (time.place(*from), time.place(*to), *counts)).collect();
+    let places: Vec<(f64, f64)> = placed.iter().map(|(from, to, _)| (*from, *to)).collect();
     cells(&placed, up, markup);
     scene.fault_windows(&plot, time, markup);
     plot.latency_rows(up, markup);
@@ -58,7 +59,7 @@ pub(in super::super) fn heat(scene: &Scene<'_>, stage: Stage, markup: &mut Marku
     for ((class, milli), name) in LINES.into_iter().zip(names) {
         let values: Vec<Option<u64>> =
             placed.iter().map(|(_, _, counts)| counts.percentile_us(milli, 0)).collect();
-        steps(class, &placed, &values, up, markup);
+        steps(class, &places, &values, up, markup);
         readout.line(name, values.iter().map(|value| shown(*value)).collect());
     }
     readout.line(words::SAMPLES, columns.iter().map(|(_, _, counts)| counts.count().to_string()).collect());
@@ -109,16 +110,16 @@ fn cells(columns: &[(f64, f64, &Sparse)], up: Log, markup: &mut Markup) {
 }
 
 /// A line of steps, one per column; it is broken where a column is missing.
-fn steps(
+pub(super) fn steps(
     class: &'static str,
-    columns: &[(f64, f64, &Sparse)],
+    columns: &[(f64, f64)],
     values: &[Option<u64>],
     up: Log,
     markup: &mut Markup,
 ) {
     markup.raw("<path class=\"line ").raw(class).raw("\" d=\"");
     let mut end = f64::NEG_INFINITY;
-    for ((from, to, _), value) in columns.iter().zip(values) {
+    for ((from, to), value) in columns.iter().zip(values) {
         let Some(value) = value else { continue };
         let y = up.place(*value as f64);
         if (from - end).abs() < 0.05 {

@@ -5,6 +5,7 @@ use super::super::markup::Markup;
 use super::super::words;
 use super::axes::{Linear, Log, Plot, shown};
 use super::readout::Readout;
+use crate::compare::Bound;
 use crate::latency::Sparse;
 
 /// Places at which a curve is drawn.
@@ -12,6 +13,8 @@ const PLACES: u32 = 160;
 /// Widest axis, in nines.
 const NINES_MAX: f64 = 6.0;
 const HEIGHT: f64 = 300.0;
+/// Room that half a label takes beyond the margin.
+const LABEL_ROOM: f64 = 10.0;
 
 /// One distribution.
 #[derive(Clone, Copy, Debug)]
@@ -21,6 +24,8 @@ pub(in super::super) struct Curve<'a> {
     pub(in super::super) counts: &'a Sparse,
     /// Samples that never arrived.
     pub(in super::super) never: u64,
+    /// Between what its percentiles lie; empty = nobody knows.
+    pub(in super::super) band: &'a [Bound],
 }
 
 impl Curve<'_> {
@@ -82,9 +87,10 @@ pub(in super::super) fn percentiles(curves: &[Curve<'_>], markup: &mut Markup) {
         ("p99.99", 0.9999),
         ("p99.999", 0.99999),
     ] {
-        let place = nines_of(quantile);
-        if place <= nines {
-            plot.column(across.place(place), label, markup);
+        // Not where a label would be cut off.
+        let place = across.place(nines_of(quantile));
+        if nines_of(quantile) <= nines && place <= plot.right - LABEL_ROOM {
+            plot.column(place, label, markup);
         }
     }
     plot.caption(words::PERCENTILE_AXIS, markup);
@@ -96,6 +102,9 @@ pub(in super::super) fn percentiles(curves: &[Curve<'_>], markup: &mut Markup) {
         span: (plot.top, plot.bottom),
         ..Readout::default()
     };
+    for curve in &curves {
+        band(curve, nines, (across, up), markup);
+    }
     for curve in curves {
         let values = curve.values(&quantiles);
         line(curve.class, &values, (&places, across, up), markup);
@@ -108,6 +117,23 @@ pub(in super::super) fn percentiles(curves: &[Curve<'_>], markup: &mut Markup) {
     }
     markup.raw("</svg>");
     readout.write(markup);
+}
+
+/// How sure a curve is, behind it.
+fn band(curve: &Curve<'_>, nines: f64, (across, up): (Linear, Log), markup: &mut Markup) {
+    let place = |bound: &Bound| nines_of(f64::from(bound.percentile_milli) / 1e5);
+    let bounds: Vec<&Bound> = curve.band.iter().filter(|bound| place(bound) <= nines).collect();
+    if bounds.len() < 2 {
+        return;
+    }
+    markup.raw("<path class=\"band ").raw(curve.class).raw("\" d=\"");
+    let upper = bounds.iter().map(|bound| (place(bound), bound.high_us));
+    let lower = bounds.iter().rev().map(|bound| (place(bound), bound.low_us));
+    for (number, (at, us)) in upper.chain(lower).enumerate() {
+        markup.raw(if number == 0 { "M" } else { "L" }).number(across.place(at)).raw(" ");
+        markup.number(up.place(us as f64));
+    }
+    markup.raw("z\"/>");
 }
 
 fn line(
@@ -164,7 +190,7 @@ mod tests {
         let mut counts = Sparse::default();
         (1..=90).for_each(|value| counts.add(value, 1));
         counts.settle();
-        let curve = Curve { name: words::OUTSIDE, class: "a", counts: &counts, never: 10 };
+        let curve = Curve { name: words::OUTSIDE, class: "a", counts: &counts, never: 10, band: &[] };
         let values = curve.values(&[0.0, 0.5, 0.9, 0.95, 0.9999]);
         assert_eq!(
             values,

@@ -41,42 +41,63 @@ impl Scene<'_> {
 
     /// Windows of faults behind a chart, with their numbers above.
     pub(in super::super) fn fault_windows(&self, plot: &Plot, time: Linear, markup: &mut Markup) {
-        let mut last_name = f64::NEG_INFINITY;
-        for (fault, from, to) in self.windows(time).take(WINDOWS_MAX) {
-            markup.raw("<g><title>").text(&fault.label()).raw("</title><rect class=\"fault\"");
-            markup.number_attribute("x", from).number_attribute("y", plot.top);
-            markup.number_attribute("width", to - from).number_attribute("height", plot.bottom - plot.top);
-            markup.raw("/><path class=\"faultedge\" d=\"M").number(from).raw(" ").number(plot.top).raw("V");
-            markup
-                .number(plot.bottom)
-                .raw("M")
-                .number(to)
-                .raw(" ")
-                .number(plot.top)
-                .raw("V")
-                .number(plot.bottom);
-            markup.raw("\"/>");
-            if from - last_name >= NAMES_APART {
-                last_name = from;
-                markup.raw("<text class=\"faultname\"").number_attribute("x", from);
-                markup
-                    .number_attribute("y", plot.top - 5.0)
-                    .raw(">F")
-                    .number(f64::from(fault.id))
-                    .raw("</text>");
-            }
-            markup.raw("</g>");
-        }
+        let window = |(fault, from_s, to_s): (&FaultRecord, f64, f64)| Window {
+            id: fault.id,
+            label: fault.label(),
+            from_s,
+            to_s,
+        };
+        let windows: Vec<Window> = self.windows().take(WINDOWS_MAX).map(window).collect();
+        draw_windows(&windows, plot, time, markup);
     }
 
-    /// Faults that took effect, with where they begin and end.
-    fn windows(&self, time: Linear) -> impl Iterator<Item = (&FaultRecord, f64, f64)> {
+    /// Faults that took effect, with when they began and ended, in seconds.
+    fn windows(&self) -> impl Iterator<Item = (&FaultRecord, f64, f64)> {
         self.run.faults.iter().filter_map(move |fault| {
             let from_ns = fault.started_ns.filter(|_| fault.state != FaultState::Skipped)?;
             let to_ns = fault.ended_ns.unwrap_or(from_ns).max(from_ns);
-            let (from, to) = (time.place(from_ns as f64 / 1e9), time.place(to_ns as f64 / 1e9));
-            Some((fault, from, to.max(from + 1.5)))
+            Some((fault, from_ns as f64 / 1e9, to_ns as f64 / 1e9))
         })
+    }
+}
+
+/// A fault behind a chart.
+#[derive(Clone, Debug)]
+pub(in super::super) struct Window {
+    pub(in super::super) id: u32,
+    /// What it is, for the pointer.
+    pub(in super::super) label: String,
+    pub(in super::super) from_s: f64,
+    pub(in super::super) to_s: f64,
+}
+
+/// Where a window is drawn: never so narrow that it cannot be seen.
+fn span(time: Linear, from_s: f64, to_s: f64) -> (f64, f64) {
+    let from = time.place(from_s);
+    (from, time.place(to_s).max(from + 1.5))
+}
+
+/// Draws windows of faults over the height of a chart, with their numbers above.
+pub(super) fn draw_windows(windows: &[Window], plot: &Plot, time: Linear, markup: &mut Markup) {
+    let mut last_name = f64::NEG_INFINITY;
+    for window in windows.iter().take(WINDOWS_MAX) {
+        let (from, to) = span(time, window.from_s, window.to_s);
+        markup.raw("<g><title>").text(&window.label).raw("</title><rect class=\"fault\"");
+        markup.number_attribute("x", from).number_attribute("y", plot.top);
+        markup.number_attribute("width", to - from).number_attribute("height", plot.bottom - plot.top);
+        markup.raw("/><path class=\"faultedge\" d=\"M").number(from).raw(" ").number(plot.top).raw("V");
+        markup.number(plot.bottom).raw("M").number(to).raw(" ").number(plot.top).raw("V");
+        markup.number(plot.bottom).raw("\"/>");
+        if from - last_name >= NAMES_APART {
+            last_name = from;
+            markup.raw("<text class=\"faultname\"").number_attribute("x", from);
+            markup
+                .number_attribute("y", plot.top - 5.0)
+                .raw(">F")
+                .number(f64::from(window.id))
+                .raw("</text>");
+        }
+        markup.raw("</g>");
     }
 }
 
@@ -103,7 +124,8 @@ pub(in super::super) fn fault_lanes(scene: &Scene<'_>, markup: &mut Markup) {
         let top = plot.top + LANE_HEIGHT * f64::from(number);
         markup.raw("<text class=\"tick\" text-anchor=\"end\"").number_attribute("x", plot.left - 6.0);
         markup.number_attribute("y", top + 10.0).raw(">F").number(f64::from(fault.id)).raw("</text>");
-        let Some((_, from, to)) = scene.windows(time).find(|(it, ..)| it.id == fault.id) else { continue };
+        let Some((_, from_s, to_s)) = scene.windows().find(|(it, ..)| it.id == fault.id) else { continue };
+        let (from, to) = span(time, from_s, to_s);
         markup.raw("<rect class=\"faultbar\"").number_attribute("x", from).number_attribute("y", top);
         markup.number_attribute("width", to - from).number_attribute("height", LANE_HEIGHT - 4.0).raw("/>");
         let name = if fault.target.is_empty() {
