@@ -5,6 +5,7 @@ It speaks the DevTools protocol over a pipe: nothing listens on a port, and Pyth
 
   .ci/pages.py CHROMIUM FOLDER PAGE…    fails on the first page with an error on its console, a request, or a switch that does nothing;
                                         screenshots go to FOLDER
+  .ci/pages.py --pictures CHROMIUM FOLDER PASSED VIOLATED LOAD COMPARED    the pictures of the README, from four pages
 """
 
 import base64
@@ -20,6 +21,7 @@ import time
 ANSWER_S = 60
 OPENS_WITHIN_S = float(os.environ.get("AVOUCH_PAGE_OPENS_WITHIN_S", "10"))  # a shared machine; the target is 2 s on an idle one
 WIDTH = 1280
+NARROW = 420
 SHOT_HEIGHT_MAX = 6000
 FLAGS = [
     "--headless=new", "--remote-debugging-pipe", "--no-first-run", "--disable-gpu", "--disable-extensions", "--hide-scrollbars",
@@ -102,12 +104,15 @@ class Page:
             self.ask(f"{domain}.enable")
         self.size(900)
         began = time.monotonic()
+        self.ask("Performance.enable", timeDomain="threadTicks")
         self.ask("Page.navigate", url=path.resolve().as_uri())
         while self.value("document.readyState + location.protocol") != "completefile:":
             if time.monotonic() - began > ANSWER_S:
                 raise Failed("it does not load")
             time.sleep(0.01)
         self.opened_s = time.monotonic() - began
+        metrics = {metric["name"]: metric["value"] for metric in self.ask("Performance.getMetrics")["metrics"]}
+        self.cpu_s = metrics["TaskDuration"]  # of the page's own thread: parsing, styles, layout, script
 
     def ask(self, method, **parameters):
         return self.browser.ask(method, session=self.session, **parameters)
@@ -188,6 +193,10 @@ def check(page, shots):
     page.expect("document.documentElement.lang === 'zh'", "the language does not change")
     page.expect("/[\\u4e00-\\u9fff]/.test(document.querySelector('.word').innerText)", "the verdict is not in Chinese")
     page.expect(f"![...document.querySelectorAll('[lang=en]:not(html)')].some({VISIBLE})", "English is left")
+    untold = page.value(f"[...document.querySelectorAll('.untold')].filter({VISIBLE}).map(it => it.textContent)")
+    untold = sorted({text for text in untold if "<script>" not in text})
+    if untold:
+        raise Failed(f"without a translation (the lists in told/ have the others): {untold[:5]}")
     page.choose("#theme", "light")
     page.shoot(shots / f"{name}-zh.png")
     page.choose("#language", "en")
@@ -209,14 +218,18 @@ def check(page, shots):
     for link in page.value("[...document.querySelectorAll('a[href^=\"#\"]')].map(it => it.getAttribute('href'))"):
         page.expect(f"document.getElementById(decodeURIComponent({json.dumps(link[1:])})) !== null", f"{link} leads nowhere")
     page.print(shots / f"{name}.pdf")
-    page.shoot(shots / f"{name}-narrow.png", width=420)
+    page.size(900, NARROW)
+    wide = page.value("document.documentElement.scrollWidth")
+    if wide > NARROW:
+        raise Failed(f"on a narrow screen ({NARROW} pixels) it is {wide} wide")
+    page.shoot(shots / f"{name}-narrow.png", width=NARROW)
 
 
 def filters(page, count):
     before = count(".finding[data-guarantee]")
     if count("#finding-filters select") == 0:
         raise Failed("there is nothing to filter by")
-    for field, data in (("guarantee", "guarantee"), ("conversation", "conversation"), ("device", "devices")):
+    for field, data in (("guarantee", "guarantee"), ("origin", "origin"), ("conversation", "conversation"), ("device", "devices")):
         selector = f"#finding-filters [name={field}]"
         values = page.value(f"[...(document.querySelector('{selector}')?.options ?? [])].map(it => it.value).filter(it => it)")
         for value in values[:3]:
@@ -274,7 +287,33 @@ def runs(page, count):
         raise Failed("runs do not come back")
 
 
+# Name, what is left out of it so that it fits, and how much of the rest is shown.
+PICTURES = [
+    ("passed", "nav, #guarantees, #findings", 1010),
+    ("violated", "nav, #guarantees", 1290),
+    ("load", "nav, #objectives, #rates figure:nth-of-type(2)", 1390),
+    ("compared", "nav", 1390),
+]
+PICTURE_WIDTH = 1200
+
+
+def pictures(program, folder, *paths):
+    with tempfile.TemporaryDirectory() as profile:
+        browser = Browser(program, profile)
+        try:
+            for (name, left_out, height), path in zip(PICTURES, map(pathlib.Path, paths), strict=True):
+                page = Page(browser, path)
+                page.choose("#theme", "light")
+                page.value(f"document.querySelectorAll({json.dumps(left_out)}).forEach(it => it.remove())")
+                page.shoot(pathlib.Path(folder) / f"{name}.png", height_max=height, width=PICTURE_WIDTH)
+                page.close()
+        finally:
+            browser.close()
+
+
 def main():
+    if sys.argv[1:2] == ["--pictures"]:
+        return pictures(*sys.argv[2:])
     program, shots, *paths = sys.argv[1:]
     shots = pathlib.Path(shots)
     shots.mkdir(parents=True, exist_ok=True)
@@ -297,7 +336,7 @@ def main():
                         raise Failed("; ".join(complaints))
                     if page.opened_s > OPENS_WITHIN_S:
                         raise Failed(f"it took {page.opened_s:.1f} s to open")
-                    print(f"   {path}: {path.stat().st_size / 1024:.0f} KiB, opened in {page.opened_s:.2f} s")
+                    print(f"   {path}: {path.stat().st_size / 1024:.0f} KiB, opened in {page.opened_s:.2f} s, {page.cpu_s:.2f} s of CPU")
                 except Failed as error:
                     print(f"   {path}: {error}")
                     failed += 1
