@@ -4,6 +4,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot set its stage fails")]
 
+mod documents;
 mod hostile;
 mod interrupts;
 mod output;
