@@ -8,6 +8,9 @@ use std::time::{Duration, Instant};
 /// How often it tells its counts. Seconds.
 const TELLS_EVERY_S: u64 = 1;
 
+/// How often it is asked, where a machine has too much to do to answer within ten seconds.
+const ASKS_MAX: u32 = 5;
+
 /// A broker. Dropping it ends it.
 pub(crate) struct Broker {
     pub(crate) port: u16,
@@ -45,11 +48,23 @@ impl Broker {
         while Instant::now() < end {
             std::thread::park_timeout(Duration::from_millis(100));
         }
-        let mut command = Command::new("mosquitto_sub");
-        command.args(["-h", "127.0.0.1", "-C", "1", "-W", "10", "-t", "$SYS/broker/publish/messages/sent"]);
-        let told = command.arg("-p").arg(self.port.to_string()).output();
-        let told = told.expect("mosquitto_sub is needed: apt-get install mosquitto-clients");
-        String::from_utf8_lossy(&told.stdout).trim().parse().expect("the broker tells what it has sent")
+        let asked = (0..ASKS_MAX).find_map(|_| {
+            let mut command = Command::new("mosquitto_sub");
+            command.args([
+                "-h",
+                "127.0.0.1",
+                "-C",
+                "1",
+                "-W",
+                "10",
+                "-t",
+                "$SYS/broker/publish/messages/sent",
+            ]);
+            let told = command.arg("-p").arg(self.port.to_string()).output();
+            let told = told.expect("mosquitto_sub is needed: apt-get install mosquitto-clients");
+            String::from_utf8_lossy(&told.stdout).trim().parse().ok()
+        });
+        asked.expect("the broker tells what it has sent")
     }
 }
 
