@@ -6,87 +6,96 @@
 /// A heap of parties by (time, order of asking), each at most once, that knows where everybody stands.
 #[derive(Debug, Default)]
 pub(super) struct Alarms {
-    /// By party: its place in the heap, or [`NOWHERE`].
-    places: Vec<u32>,
-    /// The heap, the earliest first: when, which one that was asked for, and whose it is.
-    heap: Vec<(Key, u32)>,
+    /// By party.
+    alarms: Vec<Alarm>,
+    /// The heap: parties, the earliest first.
+    heap: Vec<u32>,
 }
 
-/// When, and which one that was asked for; the smallest comes first.
-type Key = (u64, u64);
+#[derive(Clone, Copy, Debug)]
+struct Alarm {
+    /// When, and which one that was asked for; the smallest comes first.
+    key: (u64, u64),
+    /// Its place in the heap.
+    place: Option<u32>,
+}
 
-const NOWHERE: u32 = u32::MAX;
+const UNSET: Alarm = Alarm { key: (u64::MAX, u64::MAX), place: None };
 
 impl Alarms {
     /// The first of all: its key.
-    pub(super) fn first(&self) -> Option<Key> {
-        self.heap.first().map(|(key, _)| *key)
+    pub(super) fn first(&self) -> Option<(u64, u64)> {
+        self.heap.first().map(|party| self.alarms[*party as usize].key)
     }
 
     /// When a party's alarm rings; `u64::MAX` if it is not set.
     pub(super) fn at_ns(&self, party: u32) -> u64 {
-        let place = self.places.get(party as usize).copied().unwrap_or(NOWHERE);
-        self.heap.get(place as usize).map_or(u64::MAX, |((at_ns, _), _)| *at_ns)
+        self.alarms.get(party as usize).map_or(u64::MAX, |alarm| alarm.key.0)
     }
 
     /// Sets the alarm of a party, whether or not it was set before.
-    pub(super) fn set(&mut self, party: u32, key: Key) {
-        if self.places.len() <= party as usize {
-            self.places.resize(party as usize + 1, NOWHERE);
+    pub(super) fn set(&mut self, party: u32, key: (u64, u64)) {
+        if self.alarms.len() <= party as usize {
+            self.alarms.resize(party as usize + 1, UNSET);
         }
-        let mut place = self.places[party as usize] as usize;
-        if place == NOWHERE as usize {
-            place = self.heap.len();
-            self.heap.push((key, party));
-        }
-        self.settle(place, (key, party));
+        let alarm = &mut self.alarms[party as usize];
+        alarm.key = key;
+        let place = alarm.place.unwrap_or_else(|| {
+            self.heap.push(party);
+            self.heap.len() as u32 - 1
+        });
+        self.settle(place as usize);
     }
 
     /// Takes the first of all.
     pub(super) fn pop(&mut self) -> Option<u32> {
-        let (_, party) = *self.heap.first()?;
+        let party = *self.heap.first()?;
         self.unset(party);
         Some(party)
     }
 
     /// Forgets the alarm of a party.
     pub(super) fn unset(&mut self, party: u32) {
-        let Some(place) = self.places.get_mut(party as usize) else { return };
-        let place = std::mem::replace(place, NOWHERE) as usize;
-        if place == NOWHERE as usize {
-            return;
-        }
-        self.heap.swap_remove(place);
-        if let Some(moved) = self.heap.get(place).copied() {
-            self.settle(place, moved);
+        let Some(alarm) = self.alarms.get_mut(party as usize) else { return };
+        let Some(place) = std::mem::replace(alarm, UNSET).place else { return };
+        self.heap.swap_remove(place as usize);
+        if (place as usize) < self.heap.len() {
+            self.settle(place as usize);
         }
     }
 
-    /// Puts an alarm where it belongs, from a place that is free for it.
-    fn settle(&mut self, mut at: usize, alarm: (Key, u32)) {
-        while at > 0 && alarm.0 < self.heap[(at - 1) / 2].0 {
+    /// Moves the party at a place to where it belongs.
+    fn settle(&mut self, mut at: usize) {
+        let party = self.heap[at];
+        let key = self.alarms[party as usize].key;
+        while at > 0 && key < self.key((at - 1) / 2) {
             self.put(at, self.heap[(at - 1) / 2]);
             at = (at - 1) / 2;
         }
         loop {
             let left = 2 * at + 1;
-            let Some(mut child) = self.heap.get(left).copied() else { break };
-            let mut below = left;
-            if let Some(right) = self.heap.get(left + 1).filter(|right| right.0 < child.0) {
-                (child, below) = (*right, left + 1);
-            }
-            if alarm.0 <= child.0 {
+            if left >= self.heap.len() {
                 break;
             }
-            self.put(at, child);
-            at = below;
+            let right = left + 1;
+            let child =
+                if right < self.heap.len() && self.key(right) < self.key(left) { right } else { left };
+            if key <= self.key(child) {
+                break;
+            }
+            self.put(at, self.heap[child]);
+            at = child;
         }
-        self.put(at, alarm);
+        self.put(at, party);
     }
 
-    fn put(&mut self, place: usize, alarm: (Key, u32)) {
-        self.heap[place] = alarm;
-        self.places[alarm.1 as usize] = place as u32;
+    fn key(&self, place: usize) -> (u64, u64) {
+        self.alarms[self.heap[place] as usize].key
+    }
+
+    fn put(&mut self, place: usize, party: u32) {
+        self.heap[place] = party;
+        self.alarms[party as usize].place = Some(place as u32);
     }
 }
 
