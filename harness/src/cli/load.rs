@@ -167,8 +167,6 @@ fn search(order: &Order, live: &Live, output: Output) -> Option<Result<Loaded, S
 
 /// Measures the floor, then carries the test out while somebody may watch; `None` = interrupted twice.
 fn carry_out(mut order: Order, live: &Live, output: Output) -> Option<Result<Loaded, SessionError>> {
-    let beside = order.folder.parent().filter(|parent| !parent.as_os_str().is_empty());
-    order.noise_floor = Some(floor::measure(beside.unwrap_or(Path::new("."))));
     let (live, interrupt) = (live.clone(), Interrupt::default());
     let watch = watch::Watch {
         live: live.clone(),
@@ -176,7 +174,11 @@ fn carry_out(mut order: Order, live: &Live, output: Output) -> Option<Result<Loa
         duration: Duration::from_nanos(order.plan.phases.chaos_ns),
         output,
     };
-    watch.until_done(move || crate::load::perform(order, interrupt, &live))
+    watch.until_done(move || {
+        let beside = order.folder.parent().filter(|parent| !parent.as_os_str().is_empty());
+        order.noise_floor = Some(floor::measure(beside.unwrap_or(Path::new("."))));
+        crate::load::perform(order, interrupt, &live)
+    })
 }
 
 fn tell(loaded: &Loaded, args: &Args, output: Output) -> Exit {
