@@ -84,8 +84,8 @@ impl Checker for Loss {
                 }
             }
             Seen::Began { .. } => {
-                self.resumed +=
-                    u64::from(matches!(event.what, What::Session { session: SessionKind::Resumed, .. }));
+                let is_resumed = matches!(event.what, What::Session { session: SessionKind::Resumed, .. });
+                self.resumed += u64::from(is_resumed && index.run.promised > 0);
             }
             _ => {}
         }
@@ -237,7 +237,7 @@ impl Loss {
                 or_idle(
                     self.resumed,
                     format!("{} sessions resumed without a gap", self.resumed),
-                    "no session was resumed",
+                    "no session was resumed after an ack had promised that a message arrives",
                 ),
             ),
             scan.kill.rule(

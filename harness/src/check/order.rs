@@ -9,12 +9,15 @@
 //! - real-time-order: `Accepted(a)` strictly before `Send(b)` by more than the clock error ⇒ d receives a before b, and
 //!   seq(a) < seq(b) where there are positions. (Herlihy and Wing: precedence.)
 //!
+//! An ack that only says "written" does not say that the server has the message. So it puts a before nothing in real time, and
+//! before b of the same sender only if both went over one connection: what an older one still carries may be read later.
+//!
 //! Not seen: causes older than the last reception, unless an answer names them or positions show them (total-order);
 //! causes across conversations; an a that never arrives (that is a loss).
 //! Memory: per device and conversation 16 bytes and 8 per sender; 12 bytes per answer that overtook and waits, at most
 //! [`OVERTAKEN_MAX`].
 
-use avouch_reports::history::{Event, Message};
+use avouch_reports::history::{Event, Message, Rung};
 use rustc_hash::FxHashMap;
 
 use super::findings::{Findings, Outcome, Place, Ruling};
@@ -48,6 +51,8 @@ pub(crate) struct Order {
     first: u64,
     answers: u64,
     ordered: u64,
+    /// When the first ack came that says more than "written", by conversation.
+    first_ack_ns: Vec<u64>,
 }
 
 impl Checker for Order {
@@ -66,7 +71,12 @@ impl Checker for Order {
                     self.received(event, reception, slot, index);
                 }
             }
-            Seen::Acked { slot, placed: Placed::New, .. } => self.position(event, index, *slot),
+            Seen::Acked { slot, placed, .. } => {
+                self.acked(event, index, *slot);
+                if *placed == Placed::New {
+                    self.position(event, index, *slot);
+                }
+            }
             _ => {}
         }
     }
@@ -102,6 +112,16 @@ impl Checker for Order {
 }
 
 impl Order {
+    fn acked(&mut self, event: &Event, index: &Index, slot: u32) {
+        let conversation = index.sender(slot).conversation as usize;
+        if conversation >= self.first_ack_ns.len() {
+            self.first_ack_ns.resize(conversation + 1, NEVER);
+        }
+        if index.message(slot).rung > Rung::Written {
+            self.first_ack_ns[conversation] = self.first_ack_ns[conversation].min(event.at_ns);
+        }
+    }
+
     /// A message's position became known.
     fn position(&mut self, event: &Event, index: &Index, slot: u32) {
         let message = index.message(slot);
@@ -136,14 +156,17 @@ impl Order {
         // Real time: something received before was invoked after this one was acknowledged.
         let (latest, overtaker) = sequence.latest;
         if message.acked_at_ns != NEVER
+            && message.rung > Rung::Written
             && message.acked_at_ns.saturating_add(index.options.clock_error_ns) < latest
         {
             report(&mut self.real_time, (event, index), (slot, overtaker, device), "was acknowledged before");
         }
         if message.sent_at_ns > latest {
             sequence.latest = (message.sent_at_ns, slot);
-            self.ordered += u64::from(latest != 0);
         }
+        let first_ack_ns = self.first_ack_ns.get(lane.conversation as usize).copied().unwrap_or(NEVER);
+        let is_ordered = first_ack_ns.saturating_add(index.options.clock_error_ns) < message.sent_at_ns;
+        self.ordered += u64::from(is_ordered);
         // FIFO: the same within one sender, by its own clock.
         let sender = index.lanes[message.lane as usize].sender as usize;
         if sender >= sequence.by_sender.len() {
@@ -154,7 +177,7 @@ impl Order {
             Fifo::Acknowledged => (message.acked_clock, "was acknowledged to its sender before that sent"),
             Fifo::Invoked => (message.sent_clock, "was sent by the same device before"),
         };
-        if from != 0 && from < latest {
+        if from != 0 && from < latest && !is_between_connections(index, slot, overtaker) {
             report(&mut self.fifo, (event, index), (slot, overtaker, device), how);
         }
         if message.sent_clock > latest {
@@ -186,6 +209,16 @@ impl Order {
             }
         }
     }
+}
+
+/// Whether one message was only written, as far as its sender was told, and its sender had another connection when it sent the other.
+fn is_between_connections(index: &Index, late: u32, early: u32) -> bool {
+    let (late, early) = (index.message(late), index.message(early));
+    let device = index.device_of_lane(late.lane);
+    let since = |at_ns| device.session_at(at_ns).map(|session| session.from_ns);
+    late.acked_at_ns != NEVER
+        && late.rung == Rung::Written
+        && since(late.sent_at_ns) != since(early.sent_at_ns)
 }
 
 /// Whether a device has a message, or wrote it, or cannot get it in this conversation.

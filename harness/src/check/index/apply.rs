@@ -205,6 +205,11 @@ impl Index {
                 self.lanes[lane as usize].known.insert(state.seq);
                 self.conversations[conversation].push_ack(at_ns, state.seq);
             }
+        } else if state.rung == Rung::Written && rung > Rung::Written {
+            // Only now does the server say that it has it.
+            let device = &mut self.devices[index as usize];
+            device.clock += 1;
+            (state.acked_at_ns, state.acked_clock) = (at_ns, device.clock);
         }
         self.run.replies += u64::from(rung > Rung::Written);
         let promised = state.rung <= Rung::Received && rung > Rung::Received;

@@ -222,9 +222,16 @@ fn a_removal_that_is_seen_late() {
 fn answers_after_the_heal() {
     let h = chat().talk(1, 1, 1, &[2, 3]).send(2, 2);
     passes(&h.clone().phase(Phase::Heal).acc(2, 2).del(1, 2, 2).del(3, 2, 2).end(), &["send-live"]);
-    // Where nothing is answered, that all was written is no answer.
-    let written = chat().send(1, 1).acc_rung(1, 0, Rung::Written).del(2, 1, 0).del(3, 1, 0).end();
-    verdict(&written, "send-live", Verdict::Skipped);
+    // Where nothing is answered, that all was written is no answer; one answer, or a refusal, is.
+    let written = chat().send(1, 1).acc_rung(1, 0, Rung::Written).del(2, 1, 0).del(3, 1, 0);
+    verdict(&written.clone().end(), "send-live", Verdict::Skipped);
+    let received = written.clone().send(2, 2).acc_rung(2, 0, Rung::Received);
+    passes(&received.end(), &["send-live"]);
+    passes(&written.clone().send(2, 2).rej(2).end(), &["send-live"]);
+    // What could not even be written, with a fair chance, and without.
+    let open = written.send(2, 2).phase(Phase::Heal);
+    check(&open.clone().wait(31_000).unknown(2).end(), &["send-live"]);
+    check(&open.wait(3_000).unknown(2).end(), &[]);
     // A fair chance, and none.
     check(&h.clone().phase(Phase::Heal).wait(31_000).unknown(2).end(), &["send-live"]);
     check(&h.clone().phase(Phase::Heal).wait(3_000).unknown(2).end(), &[]);
@@ -239,6 +246,48 @@ fn answers_after_the_heal() {
     check(&h.clone().cut(2).phase(Phase::Heal).wait(31_000).unknown(2).end(), &[]);
     check(&h.clone().fault(1, "stall").phase(Phase::Heal).wait(31_000).unknown(2).fault_end(1, "x"), &[]);
     verdict(&h.end(), "send-live", Verdict::Inconclusive);
+}
+
+#[test]
+fn what_was_only_written_puts_nothing_to_the_test() {
+    for arrives in [true, false] {
+        let and_then = |h: History| if arrives { h.del(3, 1, 0) } else { h };
+        let written = |h: History| h.send(1, 1).acc_rung(1, 0, Rung::Written).del(2, 1, 0);
+        let stored = |h: History| h.send(1, 1).acc_rung(1, 0, Rung::Stored).del(2, 1, 0);
+        // Away when it was written.
+        let away = |h: History| and_then(h.resume(3)).end();
+        let h = away(written(chat().cut(3)));
+        check(&h, &[]);
+        for id in ["no-loss", "offline-complete", "inflight-redelivered", "resume-truthful"] {
+            verdict(&h, id, Verdict::Skipped);
+        }
+        let kept = away(stored(chat().cut(3)));
+        if arrives {
+            passes(&kept, &["no-loss", "offline-complete", "resume-truthful"]);
+        } else {
+            check(&kept, &["no-loss", "offline-complete", "resume-truthful"]);
+        }
+        // In flight when the link ended.
+        let cut = |h: History| and_then(h.cut(3).resume(3)).end();
+        let h = cut(written(chat()));
+        check(&h, &[]);
+        verdict(&h, "inflight-redelivered", Verdict::Skipped);
+        let kept = cut(stored(chat()));
+        if arrives {
+            passes(&kept, &["inflight-redelivered", "resume-truthful"]);
+        } else {
+            check(&kept, &["no-loss", "inflight-redelivered", "resume-truthful"]);
+        }
+        // Written, and the server dies with another message on its way.
+        for state in ["killed", "power lost"] {
+            let died = |h: History| and_then(h.crash(state)).acc_rung(2, 0, Rung::Written).end();
+            let h = died(written(chat().send(2, 2)));
+            check(&h, &[]);
+            for id in ["no-loss", "durable-ack", "durable-ack-power"] {
+                verdict(&h, id, Verdict::Skipped);
+            }
+        }
+    }
 }
 
 #[test]

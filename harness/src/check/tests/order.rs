@@ -1,8 +1,9 @@
 //! Orders.
 
+use avouch_reports::history::Rung;
 use avouch_reports::verdict::Verdict;
 
-use super::history::{chat, reference};
+use super::history::{History, chat, reference};
 use super::{check, judged, passes, verdict};
 use crate::check::Fifo;
 
@@ -85,4 +86,37 @@ fn acknowledged_before_sent() {
     let h = chat().send(1, 1).acc(1, 5).send(2, 2).tie().acc(2, 4);
     check(&h.del(1, 2, 4).del(2, 1, 5).del(3, 2, 4).del(3, 1, 5).end(), &[]);
     verdict(&chat().talk(1, 1, 1, &[2, 3]).end(), "real-time-order", Verdict::Skipped);
+}
+
+#[test]
+fn what_was_only_written() {
+    let swapped = |h: History| h.del(2, 2, 0).del(2, 1, 0).del(3, 2, 0).del(3, 1, 0).end();
+    let ack = |h: History, m: u64, rung: Rung| h.acc_rung(m, 0, rung);
+    let second = |h: History, rung: Rung| swapped(ack(h.send(1, 2), 2, rung));
+    for (rung, violated) in
+        [(Rung::Written, &["fifo-order"][..]), (Rung::Received, &["fifo-order", "real-time-order"])]
+    {
+        // Over one connection; and over two, of which the server may read the older one later.
+        let first = ack(chat().send(1, 1), 1, rung);
+        check(&second(first.clone(), rung), violated);
+        let across = if rung == Rung::Written { &[][..] } else { violated };
+        check(&second(first.clone().cut(1).resume(1), rung), across);
+        check(&second(first.cut(1).anew(1), rung), across);
+        // By another device.
+        let other = ack(ack(chat().send(1, 1), 1, rung).send(2, 2), 2, rung);
+        check(&swapped(other), if rung == Rung::Written { &[] } else { &["real-time-order"] });
+    }
+    // In order nothing is to be seen of it either, unless an ack said more.
+    let in_order = |rung: Rung| {
+        let h = ack(ack(chat().send(1, 1), 1, rung).send(1, 2), 2, rung);
+        h.del(2, 1, 0).del(2, 2, 0).del(3, 1, 0).del(3, 2, 0).end()
+    };
+    verdict(&in_order(Rung::Written), "real-time-order", Verdict::Skipped);
+    passes(&in_order(Rung::Written), &["fifo-order"]);
+    passes(&in_order(Rung::Accepted), &["fifo-order", "real-time-order"]);
+    // First written, and accepted when the second was on its way: before nothing but what was sent after that.
+    let late = ack(chat().send(1, 1), 1, Rung::Written).send(1, 2);
+    check(&swapped(ack(ack(late, 1, Rung::Accepted), 2, Rung::Accepted)), &[]);
+    let early = ack(ack(chat().send(1, 1), 1, Rung::Written), 1, Rung::Accepted);
+    check(&second(early, Rung::Accepted), &["fifo-order", "real-time-order"]);
 }

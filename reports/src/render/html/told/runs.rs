@@ -17,7 +17,10 @@ pub(super) const OF_RUNS: &[(&str, &str)] = &[
     ("# crossed the end of a link and arrived", "{0} 条跨越连接中断并到达"),
     ("nothing was in flight to a device when its link ended", "连接中断时没有在途的投递"),
     ("# sessions resumed without a gap", "{0} 次会话恢复，均无缺口"),
-    ("no session was resumed", "没有会话被恢复"),
+    (
+        "no session was resumed after an ack had promised that a message arrives",
+        "在有确认承诺消息会到达之后，没有会话被恢复",
+    ),
     ("# deaths of a process under load", "{0} 次负载下的进程死亡"),
     ("# losses of power under load", "{0} 次负载下的断电"),
     ("no process died while durable acks were at stake", "没有进程在持久确认面临考验时死亡"),
