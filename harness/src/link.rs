@@ -25,7 +25,7 @@
 //! - *drop* where the protocol does not survive a lost frame is a `rst` cut before that frame.
 //! - A trigger starts stall, half-open, partition, cut and node faults when the frame leaves the link (or, before
 //!   it, in its place), and per-frame verbs when it enters. A per-frame verb with a trigger and no duration hits
-//!   that very frame only. A watched link among the fault's own acts for itself; [`Event::Triggered`] tells the
+//!   that very frame only. If the frame is lost before it leaves, the next of its kind triggers instead. A watched link among the fault's own acts for itself; [`Event::Triggered`] tells the
 //!   conductor to do the rest.
 //! - Healing leaves nothing behind: held frames and frames late because of a fault leave at once.
 
@@ -155,6 +155,7 @@ impl Link {
     /// The device makes a connection.
     pub fn connect(&mut self, now_ns: u64) -> Result<ConnectionId, Refused> {
         self.tick(now_ns);
+        self.give_back_starts();
         if let Some(rule) = self.rules.active_verb(|fault| matches!(fault.verb, LinkVerb::Partition)) {
             self.fired(rule, 0, "a new connection was refused".to_owned());
             return Err(Refused { fault: self.rules.id(rule) });
@@ -222,6 +223,7 @@ impl Link {
 
     /// The caller is done with a connection.
     pub fn forget(&mut self, id: ConnectionId) {
+        self.give_back_starts();
         self.connections.remove(id.0);
     }
 

@@ -83,6 +83,12 @@ impl Link {
         way: Way,
         (rule, frame, edge): (usize, u64, Edge),
     ) {
+        let connection = self.connection(id.0);
+        if connection.is_reset || connection.is_cut {
+            // What ended the connection came first.
+            connection.lane(way).lost_starts.push(rule);
+            return;
+        }
         let fault = self.rules.id(rule);
         self.events.push_back(Event::Triggered { fault, frame });
         let planned = self.rules.planned(rule);
@@ -99,6 +105,16 @@ impl Link {
                 self.connection(id.0).lane(way).node_hold = Some(NodeHold { fault, until_ns });
             }
             None => {}
+        }
+    }
+
+    /// A fault that was to start at a frame that was lost on the way starts at the next of its kind: the ends of connections that
+    /// come first take nothing from a plan.
+    pub(super) fn give_back_starts(&mut self) {
+        let lanes = self.connections.values_mut().flat_map(|connection| &mut connection.lanes);
+        let lost: Vec<usize> = lanes.flat_map(|lane| lane.lost_starts.drain(..)).collect();
+        for rule in lost {
+            self.rules.give_back(rule);
         }
     }
 

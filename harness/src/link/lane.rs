@@ -74,6 +74,8 @@ pub(super) struct Lane {
     pub(super) is_closing: bool,
     /// The frame in front waits for a node fault.
     pub(super) node_hold: Option<NodeHold>,
+    /// Rules whose fault was to start at a frame that was lost on the way.
+    pub(super) lost_starts: Vec<usize>,
 }
 
 /// A frame waits for a node fault to be carried out.
@@ -136,7 +138,11 @@ impl Lane {
     /// Loses what is on the way; says whether there was anything.
     pub(super) fn clear(&mut self) -> bool {
         let had_any = !self.queue.is_empty() || !self.held.is_empty();
-        self.queue.clear();
+        let starts = self.queue.drain(..).filter_map(|item| match item.what {
+            What::Start { rule, .. } => Some(rule),
+            _ => None,
+        });
+        self.lost_starts.extend(starts);
         self.held.clear();
         self.queued_bytes = 0;
         self.node_hold = None;

@@ -12,7 +12,7 @@ use super::delay;
 use super::in_force::InForce;
 use super::ordinals::Frame;
 use super::seam::CLASSES;
-use super::verbs::fits_class;
+use super::verbs::{fits_class, flip};
 use super::{Piece, Settings, WAYS, Way, verb_name};
 
 /// The delay that a fault adds.
@@ -156,6 +156,12 @@ impl Rules {
         let faults = &self.faults;
         let rules = self.own.iter_mut().filter(|rule| faults[rule.at].id == fault && !rule.is_on_link);
         rules.for_each(|rule| rule.is_watching = false);
+    }
+
+    /// The frame that triggered a rule was lost before it left: the next of its kind is to do it.
+    pub(super) fn give_back(&mut self, rule: usize) {
+        let nth = self.trigger(rule).map_or(0, |trigger| trigger.nth);
+        self.own[rule].seen = nth.saturating_sub(1);
     }
 
     /// Whether the rule's trigger still watches this link.
@@ -386,13 +392,4 @@ impl Rules {
             fate.fired.push((rule, format!("{name} touches this frame first")));
         }
     }
-}
-
-/// A copy with one bit of the payload flipped, and which bit.
-fn flip(piece: &Piece, number: u64) -> Option<(Bytes, u64)> {
-    let payload_bits = piece.bytes.len().checked_sub(piece.head_bytes).filter(|&bytes| bytes > 0)? as u64 * 8;
-    let bit = below(number, payload_bits);
-    let mut copy = piece.bytes.to_vec();
-    copy[piece.head_bytes + (bit / 8) as usize] ^= 1 << (bit % 8);
-    Some((copy.into(), bit))
 }

@@ -329,6 +329,35 @@ fn the_nth_frame_triggers_over_reconnects() {
 }
 
 #[test]
+fn a_trigger_whose_frame_another_cut_loses_waits_for_the_next() {
+    for how in [CutHow::Rst, CutHow::Fin] {
+        let nth = |id, nth| {
+            let fault = Fault::Link(down(cut(how, Edge::Before)));
+            PlannedFault { id, key: u64::from(id), ..on_frame("deliver", nth, Edge::Before, None, fault) }
+        };
+        let mut bench = Bench::new(MS, false, vec![nth(0, 2), nth(1, 3)]);
+        let id = bench.connect();
+        // All of them are on the way when the first cut comes.
+        bench.down(id, &["a", "b", "c", "d"]);
+        bench.at(2 * MS).out(id);
+        assert_eq!(bench.fired(), 1, "{how:?}");
+        bench.link.forget(id);
+        let id = bench.connect();
+        bench.down(id, &["e", "f"]);
+        bench.at(4 * MS).out(id);
+        let triggered: Vec<u32> = bench
+            .events
+            .iter()
+            .filter_map(|event| match event {
+                Event::Triggered { fault, .. } => Some(*fault),
+                _ => None,
+            })
+            .collect();
+        assert_eq!((bench.fired(), triggered), (2, vec![0, 1]), "{how:?}");
+    }
+}
+
+#[test]
 fn a_triggered_frame_fault_hits_that_very_frame() {
     let fault = on_frame("deliver", 2, Edge::Before, None, Fault::Link(down(LinkVerb::Drop)));
     let mut bench = Bench::new(0, true, vec![fault]);

@@ -1,8 +1,10 @@
-//! The vocabulary's verbs: their names, and which of them a link cannot mean.
+//! The vocabulary's verbs: their names, which of them a link cannot mean, and what corrupting does.
 
+use avouch_scenarios::keyed::below;
 use avouch_scenarios::plan::{CutHow, Fault, LinkFault, LinkVerb, NodeVerb};
+use bytes::Bytes;
 
-use super::{Class, Way};
+use super::{Class, Piece, Way};
 
 /// Why a fault means nothing on links of a protocol; `None` = it can be applied.
 pub fn skip_reason(fault: &Fault, survives_frame_faults: bool) -> Option<&'static str> {
@@ -78,4 +80,13 @@ pub(super) fn cut_words(how: CutHow) -> &'static str {
         CutHow::Fin => "ended (FIN)",
         CutHow::Rst => "reset (RST)",
     }
+}
+
+/// A copy with one bit of the payload flipped, and which bit.
+pub(super) fn flip(piece: &Piece, number: u64) -> Option<(Bytes, u64)> {
+    let payload_bits = piece.bytes.len().checked_sub(piece.head_bytes).filter(|&bytes| bytes > 0)? as u64 * 8;
+    let bit = below(number, payload_bits);
+    let mut copy = piece.bytes.to_vec();
+    copy[piece.head_bytes + (bit / 8) as usize] ^= 1 << (bit % 8);
+    Some((copy.into(), bit))
 }
