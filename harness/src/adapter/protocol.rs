@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use avouch_scenarios::plan::{Do, Fault, Plan, When};
 use avouch_scenarios::scenario::Setting;
+use bytes::Bytes;
 
 use crate::check::Options;
 use crate::client::Carrier;
@@ -89,6 +90,11 @@ pub trait Dialect: Send + Sync {
     /// Whether somebody can send to a conversation who is no member of it, and gets nothing from it (a publisher).
     fn has_publishers(&self) -> bool {
         false
+    }
+    /// What a server that goes on running is to be sent when a run is over, each on a connection of its own, so that it keeps nothing
+    /// for the run's devices.
+    fn farewells(&self, _plan: &Plan, _nonce: Nonce) -> Vec<Bytes> {
+        Vec::new()
     }
     /// Why a fault cannot be done to its devices; `None` = it can.
     fn lacks(&self, _fault: &Fault) -> Option<&'static str> {

@@ -7,6 +7,7 @@
 
 mod client;
 pub mod effort;
+mod farewell;
 pub mod floor;
 mod launch;
 mod power;

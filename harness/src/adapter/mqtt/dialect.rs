@@ -4,9 +4,10 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use avouch_scenarios::keyed::{Purpose, draw};
-use avouch_scenarios::plan::Plan;
+use avouch_scenarios::plan::{Do, Plan};
+use bytes::{Bytes, BytesMut};
 
-use super::codec::{KINDS, Qos};
+use super::codec::{self, Connect, KINDS, Qos};
 use super::{Identity, Mqtt, Settings, is_acknowledged};
 use crate::adapter::Adapter;
 use crate::adapter::protocol::{Dialect, Features, Party, Protocol, Step};
@@ -109,6 +110,36 @@ impl Dialect for Spoken {
                 Box::new(Mqtt::new(settings.clone(), identity))
             })
         })
+    }
+
+    /// A clean session in the place of each that is kept: "the Client and Server discard any previous Session" [MQTT-3.1.2-6].
+    fn farewells(&self, plan: &Plan, nonce: Nonce) -> Vec<Bytes> {
+        let Spoken(settings) = self;
+        if !settings.is_persistent {
+            return Vec::new();
+        }
+        let installations = |device: u32| {
+            let its = plan.actions.iter().filter(move |action| action.device == device);
+            0..=its.filter(|action| matches!(action.what, Do::Reinstall)).count() as u32
+        };
+        let all = (0..plan.devices.len() as u32)
+            .flat_map(|device| installations(device).map(move |installation| (device, installation)));
+        all.map(|(device, installation)| {
+            let identity = identity(plan, (settings, nonce), device, installation);
+            let login = settings.login.as_ref().map(|(user, password)| (user.as_str(), password.as_str()));
+            let connect = Connect {
+                client_id: &identity.client_id,
+                is_clean: true,
+                keep_alive_s: settings.keep_alive_s,
+                session_expiry_s: 0,
+                receive_maximum: None,
+                login,
+            };
+            let mut packets = BytesMut::from(codec::connect(settings.version, &connect).as_ref());
+            packets.extend_from_slice(&codec::DISCONNECT);
+            packets.freeze()
+        })
+        .collect()
     }
 }
 

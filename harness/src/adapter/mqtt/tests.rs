@@ -333,3 +333,33 @@ proptest! {
         prop_assert!(rig.adapter.next_timeout_ns().is_some(), "it comes back");
     }
 }
+
+/// The packets that take leave of a server after a run with two devices, one of which is installed anew.
+fn farewells(options: &[(&str, Setting)]) -> Vec<Bytes> {
+    let options = options.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
+    let dialect = (dialect::PROTOCOL.configure)(&options).unwrap();
+    let text = "about = \"A test.\"\n[workload]\nmembers = 2\nusers = 2\nrate = \"1/s\"\nduration = \"2s\"\n\
+                [[step]]\nat = \"1s\"\ndevice = \"u1.d1\"\ndoes = \"reinstall\"\n";
+    let plan = avouch_scenarios::parse_scenario("test.toml", text).unwrap().plan("test", 1).unwrap();
+    dialect.farewells(&plan, payload::Nonce::NONE)
+}
+
+#[test]
+fn a_server_that_goes_on_running_is_left_without_sessions() {
+    for version in ["3.1.1", "5.0"] {
+        let version = ("version", Setting::Text(version.to_owned()));
+        let all = farewells(&[qos(1), version]);
+        let mut names = std::collections::BTreeSet::new();
+        for packets in &all {
+            // CONNECT with a clean session, and DISCONNECT.
+            assert_eq!((packets[0], packets[9] & 2), (0x10, 2));
+            let disconnect = 2 + usize::from(packets[1]);
+            assert_eq!(packets[disconnect..], codec::DISCONNECT);
+            names.insert(packets[2..disconnect].escape_ascii().to_string());
+        }
+        // Each of the two devices, and the second installation of one.
+        assert_eq!((all.len(), names.len()), (3, 3));
+        assert_eq!(names.iter().filter(|name| name.ends_with("i1")).count(), 1);
+    }
+    assert!(farewells(&[qos(1), ("session", Setting::Text("clean".to_owned()))]).is_empty());
+}

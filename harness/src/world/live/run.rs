@@ -6,7 +6,7 @@ use std::rc::Rc;
 use avouch_scenarios::plan::Plan;
 use tokio::task::LocalSet;
 
-use super::{LiveWorld, watch};
+use super::{LiveWorld, farewell, watch};
 use crate::conductor::{AsPlanned, Ended, Stage, Workload, conduct_with};
 use crate::interrupt::Interrupt;
 use crate::recorder::Recorder;
@@ -68,6 +68,7 @@ pub fn perform_with(
             Ended::NoSetUp(why) => Ended::NoSetUp(why + &world.last_words().await),
             ended => ended,
         };
+        farewell::take(&world, plan).await;
         world.close().await;
         ended
     })
