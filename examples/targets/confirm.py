@@ -67,6 +67,32 @@ class Client:
         self.paho.disconnect()
         self.paho.loop_stop()
 
+class Packets:
+    """MQTT 3.1.1 packet by packet, for what no client library can be asked to do: to leave a handshake half done."""
+    def __init__(self, name):
+        self.socket = socket.create_connection(("127.0.0.1", port), 5)
+        self.send(0x10, b"\x00\x04MQTT\x04\x00\x00\x3c" + self.text(name))
+        kind, body = self.next()
+        if kind != 0x20 or body[1] != 0: sys.exit("no session")
+        self.present = bool(body[0])
+
+    @staticmethod
+    def text(text): return len(text).to_bytes(2, "big") + text.encode()
+
+    def send(self, kind, body): self.socket.sendall(bytes([kind, len(body)]) + body)
+
+    def publish(self, id, text, again=False):
+        self.send(0x3c if again else 0x34, self.text("t") + id.to_bytes(2, "big") + text.encode())
+
+    def next(self, within=2):
+        """The next packet, (kind, body); (None, b"") if none comes, or the connection ends."""
+        self.socket.settimeout(within)
+        try:
+            head = self.socket.recv(2, socket.MSG_WAITALL)
+            if len(head) < 2: return None, b""
+            return head[0], self.socket.recv(head[1], socket.MSG_WAITALL) if head[1] else b""
+        except OSError: return None, b""
+
 def texts(client): return [text for text, _ in client.got]
 
 def qos2_twice():
@@ -138,6 +164,90 @@ def clean_start_forgotten():
     again = Client("reader", 2, v5=True)
     time.sleep(2)
     return not again.present, f"session present: {again.present}, {len(again.got)} of 10 messages received"
+
+def clean_start_away():
+    """MQTT 5.0: are messages lost for a reader that is away, whose session began with Clean Start and an expiry of an hour?"""
+    Client("reader", 1, clean=True, v5=True).subscribe().leave()
+    Client("writer", 1, v5=True).publish(0, 10)
+    again = Client("reader", 1, v5=True)
+    time.sleep(2)
+    return len(again.got) < 10, f"session present: {again.present}, {len(again.got)} of 10 messages received"
+
+def qos2_publish_again():
+    """QoS 2, the connection ends after PUBLISH, which is sent again with DUP: does a reader get the message twice?"""
+    reader = Client("reader", 2).subscribe()
+    writer = Packets("writer")
+    writer.publish(7, "m0")
+    first, _ = writer.next()
+    writer.socket.close()
+    time.sleep(0.5)
+    writer = Packets("writer")
+    writer.publish(7, "m0", again=True)
+    answer, _ = writer.next()
+    writer.send(0x62, b"\x00\x07")
+    last, _ = writer.next()
+    time.sleep(1)
+    names = {0x50: "PUBREC", 0x70: "PUBCOMP", None: "nothing, or the end"}
+    said = [names.get(kind, hex(kind or 0)) for kind in (first, answer, last)]
+    return len(reader.got) > 1, f"answered by {', '.join(said)}; received {len(reader.got)} times"
+
+def qos2_release_refused():
+    """QoS 2, a writer's connection ends when it has sent PUBREL, which it sends again in the next: is that left without a PUBCOMP?"""
+    writer = Packets("writer")
+    writer.publish(7, "m0")
+    writer.next()
+    writer.send(0x62, b"\x00\x07")
+    writer.socket.close()
+    time.sleep(0.5)
+    writer = Packets("writer")
+    writer.send(0x62, b"\x00\x07")
+    kind, _ = writer.next()
+    try: is_over = kind is None and writer.socket.recv(1) == b""
+    except OSError as error: is_over = not isinstance(error, TimeoutError)
+    return kind != 0x70, f"session present: {writer.present}; PUBCOMP: {kind == 0x70}; the server ended the connection: {is_over}"
+
+def qos2_other_id():
+    """QoS 2, a reader's connection ends before it has sent PUBREC: is the message sent again under another packet identifier?"""
+    reader = Packets("reader")
+    reader.send(0x82, b"\x00\x01" + Packets.text("t") + b"\x02")
+    reader.next()
+    Client("writer", 2).publish(0, 5)
+    before = [reader.next()[1] for _ in range(5)]
+    for body in before[:2]:
+        reader.send(0x50, body[3:5])
+        reader.next()
+        reader.send(0x70, body[3:5])
+    reader.socket.close()
+    time.sleep(1)
+    reader, after = Packets("reader"), []
+    while (packet := reader.next())[0] is not None: after.append(packet[1])
+    ids = lambda bodies: {body[5:].decode(): int.from_bytes(body[3:5], "big") for body in bodies if len(body) > 5}
+    first, second = ids(before), ids(after)
+    other = [text for text in second if first.get(text) != second[text]]
+    return bool(other), f"session present: {reader.present}; ids {first}, two of them released; then {second}"
+
+def qos2_release_forgotten():
+    """QoS 2, a reader's connection ends when it has sent PUBREC: is its PUBREL never sent again?"""
+    reader = Packets("reader")
+    reader.send(0x82, b"\x00\x01" + Packets.text("t") + b"\x02")
+    reader.next()
+    writer = Client("writer", 2)
+    writer.publish(0, 1)
+    kind, body = reader.next()
+    if kind is None or kind & 0xf0 != 0x30: sys.exit("no PUBLISH")
+    id = body[3:5]
+    reader.send(0x50, id)
+    reader.socket.close()
+    time.sleep(1)
+    reader = Packets("reader")
+    seen = []
+    while (packet := reader.next())[0] is not None: seen.append(packet)
+    writer.publish(1, 1)
+    later = reader.next()
+    released = any(kind & 0xf0 == 0x60 and body == id for kind, body in seen)
+    reused = later[0] is not None and later[0] & 0xf0 == 0x30 and later[1][3:5] == id
+    words = f"session present: {reader.present}, PUBREL sent again: {released}, the id given to the next message: {reused}"
+    return not released, words
 
 def away_forgotten():
     """QoS 1, nothing goes wrong with the broker: are messages for a reader that is away never delivered?"""

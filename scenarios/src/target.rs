@@ -310,6 +310,7 @@ pub const TARGETS: &[TargetEntry] = &[
     TargetEntry { name: "nats", text: include_str!("../targets/nats.toml") },
     TargetEntry { name: "nats-synced", text: include_str!("../targets/nats-synced.toml") },
     TargetEntry { name: "reference", text: include_str!("../targets/reference.toml") },
+    TargetEntry { name: "rumqttd", text: include_str!("../targets/rumqttd.toml") },
 ];
 
 /// What a client program promises by what it says, where no target file says more: the target of `exec:PROGRAM`.

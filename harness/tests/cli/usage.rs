@@ -39,7 +39,7 @@ fn words_that_there_are_not() {
     );
     check(
         &["run", "--target", "rabbit"],
-        "error: there is no target `rabbit`\nhint: there is mosquitto, mqtt, nats, nats-synced, reference; `avouch list targets` tells more",
+        "error: there is no target `rabbit`\nhint: there is mosquitto, mqtt, nats, nats-synced, reference, rumqttd; `avouch list targets` tells more",
     );
     check(
         &["check", "x", "--expect", "no-lose"],
