@@ -166,12 +166,12 @@ impl Duplicates {
         };
         self.duplicate.add("duplicate", place, Some(event), || {
             let expected = "each message reaches the application of a device once".to_owned();
-            (expected, format!("m{} reached d{} again: {why}", message.id, device.id.0))
+            (expected, format!("m{} reached {} again: {why}", message.id, index.name(device.id)))
         });
         let unmarked = matches!(index.options.redelivery, Redelivery::UntilAcknowledged { flagged: true });
         if unmarked && !reception.redelivered && message.seq == 0 && message.is(flag::RETRIED) {
             self.twice(event, place, || {
-                format!("m{} was sent again and reached d{} as two", message.id, device.id.0)
+                format!("m{} was sent again and reached {} as two", message.id, index.name(device.id))
             });
         }
     }

@@ -145,7 +145,7 @@ impl Scan {
         };
         let acked = format!("m{} was acknowledged ({:?})", message.id, message.rung).to_lowercase();
         let words = |expected: &str, how: &str| {
-            (expected.to_owned(), format!("{acked}{how} and never reached d{}", device.id.0))
+            (expected.to_owned(), format!("{acked}{how} and never reached {}", index.name(device.id)))
         };
         self.loss.add("lost", place, None, || {
             words("every acknowledged message reaches every member's device", "")

@@ -104,7 +104,7 @@ impl Membership {
             self.findings.add("misdelivered", place, None, || {
                 let expected = "a message reaches those who belong when it is committed".to_owned();
                 let how = if has { "reached" } else { "stood on a page of" };
-                (expected, format!("m{} {how} d{}, whose user {when}", message.id, device.id.0))
+                (expected, format!("m{} {how} {}, whose user {when}", message.id, index.name(device.id)))
             });
         }
     }

@@ -182,7 +182,7 @@ impl Receipts {
             self.truth.add("misdelivered", place(&ahead.event, index, ahead.by), Some(&ahead.event), || {
                 (
                     "receipts reach members only".to_owned(),
-                    format!("d{} was told, who never belonged", device.0),
+                    format!("{} was told, who never belonged", index.name(device)),
                 )
             });
             return;
@@ -191,7 +191,7 @@ impl Receipts {
             self.truth.add("phantom", place(&ahead.event, index, ahead.by), Some(&ahead.event), || {
                 (
                     "a read receipt follows a read".to_owned(),
-                    format!("nobody had read up to {up_to} on behalf of d{}", by.id.0),
+                    format!("nobody had read up to {up_to} on behalf of {}", index.name(by.id)),
                 )
             });
             return;
@@ -209,11 +209,16 @@ impl Receipts {
         let (id, seq) = (index.message(slot).id, index.message(slot).seq);
         let place = Place { message: Some(Message(id)), ..place(&ahead.event, index, ahead.by) };
         self.truth.add("phantom", place, Some(&ahead.event), || {
-            let expected = format!("d{} has position {seq} (m{id}) before anybody is told so", by.id.0);
+            let expected =
+                format!("{} has position {seq} (m{id}) before anybody is told so", index.name(by.id));
             (
                 expected,
-                format!("d{} was told {kind:?} up to {up_to}; d{} did not have it", device.0, by.id.0)
-                    .to_lowercase(),
+                format!(
+                    "{} was told {} up to {up_to}; {} did not have it",
+                    index.name(device),
+                    kind.name(),
+                    index.name(by.id)
+                ),
             )
         });
     }
@@ -278,16 +283,15 @@ impl Receipts {
             device: Some(index.devices[from.device as usize].id),
             message: Some(Message(message.id)),
         };
-        let by = index.devices[to.device as usize].id;
+        let by = index.name(index.devices[to.device as usize].id);
         self.complete.add("lost", place, None, || {
             let expected = format!(
-                "a receipt ({kind:?}) by d{} that covers m{} (position {})",
-                by.0, message.id, message.seq
+                "a receipt ({}) by {by} that covers m{} (position {})",
+                kind.name(),
+                message.id,
+                message.seq
             );
-            (
-                expected.to_lowercase(),
-                format!("d{} reached position {reached}, the last receipt says {told}", by.0),
-            )
+            (expected, format!("{by} reached position {reached}, the last receipt says {told}"))
         });
     }
 }

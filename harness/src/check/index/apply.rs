@@ -10,7 +10,8 @@ use super::{Index, Placed, Reception, Seen};
 impl Index {
     pub(super) fn declare(&mut self, what: &What) -> Seen {
         match what {
-            What::Device { device, user, .. } => {
+            What::Device { device, user, name } => {
+                self.names.add_device(*device, *user, name);
                 let index = self.device(*device);
                 let state = &mut self.devices[index as usize];
                 (state.user, state.declared) = (*user, true);

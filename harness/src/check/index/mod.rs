@@ -14,7 +14,7 @@ pub(crate) mod track;
 
 use std::collections::BTreeSet;
 
-use avouch_reports::history::{Conversation, Device, Event, Message, User, What};
+use avouch_reports::history::{Conversation, Device, Event, Message, Names, User, What};
 use rustc_hash::FxHashMap;
 
 use self::bits::Bits;
@@ -104,6 +104,8 @@ pub(crate) struct Index {
     slot_of: Numbers,
     lane_of: FxHashMap<u64, u32>,
     last_lane: (u64, u32),
+    /// What devices are called, for the words of findings.
+    names: Names,
     /// Membership operations, and the changes that nobody's operation is known to have made.
     changes: Changes,
 }
@@ -124,6 +126,7 @@ impl Index {
             slot_of: Numbers::default(),
             lane_of: FxHashMap::default(),
             last_lane: (u64::MAX, 0),
+            names: Names::default(),
             changes: Changes::default(),
         }
     }
@@ -189,6 +192,11 @@ impl Index {
     /// Index of a device.
     pub(crate) fn device_index(&self, device: Device) -> Option<u32> {
         self.device_of.get(device.0.into())
+    }
+
+    /// What a device is called.
+    pub(crate) fn name(&self, device: Device) -> String {
+        self.names.device(device)
     }
 
     /// A message.
