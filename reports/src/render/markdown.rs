@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use super::{
     Renderer, TOO_FEW, claimed, faults, finding_text, grouped, latency_cells, latency_rows, ledger,
-    more_findings, plural, reason_lines, setting, skipped, tally, title,
+    more_findings, observed, plural, reason_lines, setting, skipped, tally, title,
 };
 use crate::escape::visible;
 use crate::run::{Outcome, Run};
@@ -84,8 +84,9 @@ fn guarantees(run: &Run, out: &mut dyn Write) -> io::Result<()> {
         _ => verdict.name().to_owned(),
     };
     writeln!(out, "| guarantee | claimed | verdict | observed |\n|---|---|---|---|")?;
+    let shared = run.shared_doubt();
     for it in &run.judgements {
-        let (name, observed) = (markdown(&it.guarantee), markdown(&it.observed));
+        let (name, observed) = (markdown(&it.guarantee), markdown(&observed(it, shared)));
         writeln!(out, "| {name} | {} | {} | {observed} |", claimed(it), bold(it.verdict, it.claimed))?;
     }
     for gate in &run.gates {

@@ -17,6 +17,7 @@ mod table;
 mod tests;
 mod text;
 
+use std::borrow::Cow;
 use std::io::{self, Write};
 
 pub use audit::{write_audit_json, write_audit_junit, write_audit_markdown, write_audit_text};
@@ -34,6 +35,7 @@ pub use text::Text;
 
 use crate::escape::visible;
 use crate::latency::{From, LatencyRow, PERCENTILES_MILLI, show_us};
+use crate::run::doubt::observed_in_doubt;
 use crate::run::{FaultState, Outcome, Run, TARGET_FAILED};
 use crate::timeline::Timeline;
 use crate::verdict::{Finding, Judgement};
@@ -137,6 +139,13 @@ fn skipped(run: &Run) -> impl Iterator<Item = String> {
 
 fn claimed(judgement: &Judgement) -> &'static str {
     if judgement.claimed { "yes" } else { "no" }
+}
+
+/// What was observed of a guarantee. A doubt that it shares with others stands among the run's reasons.
+fn observed<'a>(judgement: &'a Judgement, shared_doubt: Option<&str>) -> Cow<'a, str> {
+    observed_in_doubt(judgement, shared_doubt).map_or(Cow::Borrowed(&judgement.observed), |observed| {
+        Cow::Owned(format!("in doubt as above; {observed}"))
+    })
 }
 
 /// The rows of the latency table: from the intended send.

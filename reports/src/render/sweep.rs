@@ -1,5 +1,7 @@
 //! Sweeps and scoreboards, in the formats of the other reports.
 
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
 use std::io::{self, Write};
 
 use super::grouped;
@@ -8,7 +10,7 @@ use super::junit::xml;
 use super::markdown::markdown;
 use super::table::{Side, align};
 use crate::escape::visible;
-use crate::sweep::{Find, ScoreLine, Scoreboard, Size, Sweep, SweepOutcome};
+use crate::sweep::{Find, ScoreLine, Scoreboard, Size, StateHits, Sweep, SweepOutcome};
 
 /// In which format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -105,8 +107,8 @@ fn sweep_text(sweep: &Sweep, out: &mut dyn Write) -> io::Result<()> {
         writeln!(out, "  - {}", visible(&reason))?;
     }
     writeln!(out, "  {}", speed(sweep))?;
-    for (reason, count) in &sweep.inconclusive {
-        writeln!(out, "  inconclusive: {} because {}", grouped(*count), visible(reason))?;
+    for line in inconclusive(sweep) {
+        writeln!(out, "  inconclusive: {}", visible(&line))?;
     }
     for find in &sweep.finds {
         writeln!(out, "\n  {}: {}", visible(&find.guarantee), visible(&find.anomaly))?;
@@ -120,9 +122,39 @@ fn sweep_text(sweep: &Sweep, out: &mut dyn Write) -> io::Result<()> {
         writeln!(out, "    file:     {}", visible(&find.file))?;
         writeln!(out, "    repeat:   {}", visible(&find.repeat))?;
     }
-    writeln!(out, "\n  rare states, and how many runs reached them:")?;
-    let mut states: Vec<_> = sweep.states.iter().collect();
+    rare_states(sweep, out)
+}
+
+/// Why schedules show nothing, a line per reason. What a reason names in brackets is counted within its line, the most frequent
+/// first.
+fn inconclusive(sweep: &Sweep) -> Vec<String> {
+    let mut reasons: BTreeMap<&str, Vec<(u64, &str)>> = BTreeMap::new();
+    for (reason, count) in &sweep.inconclusive {
+        let named = reason.strip_suffix(')').and_then(|it| it.rsplit_once(" ("));
+        let (reason, name) = named.unwrap_or((reason, ""));
+        reasons.entry(reason).or_default().push((*count, name));
+    }
+    let line = |(reason, mut names): (&str, Vec<(u64, &str)>)| {
+        names.sort_by_key(|&(count, name)| (Reverse(count), name));
+        let total = grouped(names.iter().map(|(count, _)| count).sum());
+        let names = names.iter().filter(|(_, name)| !name.is_empty());
+        let names: Vec<_> = names.map(|(count, name)| format!("{} {name}", grouped(*count))).collect();
+        if names.is_empty() {
+            format!("{total} because {reason}")
+        } else {
+            format!("{total} because {reason} ({})", names.join(", "))
+        }
+    };
+    reasons.into_iter().map(line).collect()
+}
+
+/// How often each rare state was reached. A sweep that stopped early owes none of them: there the others are only counted.
+fn rare_states(sweep: &Sweep, out: &mut dyn Write) -> io::Result<()> {
+    let is_told = |hits: &&StateHits| sweep.states_demanded || hits.runs > 0;
+    let mut states: Vec<_> = sweep.states.iter().filter(is_told).collect();
     states.sort_by_key(|hits| hits.runs);
+    let (reached, all) = (sweep.states.iter().filter(|hits| hits.runs > 0).count(), sweep.states.len());
+    writeln!(out, "\n  rare states that were reached, {reached} of {all}, and in how many runs:")?;
     let rows: Vec<Vec<String>> =
         states.iter().map(|hits| vec![grouped(hits.runs), visible(&hits.state)]).collect();
     for line in align(&rows, &[Side::Right, Side::Left]) {
@@ -327,7 +359,9 @@ mod tests {
             runs_asked: 100,
             runs: 18,
             passed: 14,
-            inconclusive: [("a planned fault never took effect".to_owned(), 3)].into(),
+            inconclusive: [("cut", 1), ("kill", 2)]
+                .map(|(verb, runs)| (format!("a planned fault never took effect ({verb})"), runs))
+                .into(),
             broken: 1,
             cpu_s: 0.5,
             finds: vec![find],
@@ -352,7 +386,7 @@ mod tests {
             text,
             "VIOLATED: 18 schedules (1 broken, 14 passed, 3 inconclusive; seed 7)
   0.5 CPU-s, 36 runs per CPU-s
-  inconclusive: 3 because a planned fault never took effect
+  inconclusive: 3 because a planned fault never took effect (2 kill, 1 cut)
 
   no-loss: lost
     expected: m4 reaches u1.d1
@@ -364,8 +398,7 @@ mod tests {
     file:     out/no-loss-lost-run17.toml
     repeat:   avouch run out/no-loss-lost-run17.toml --world explore
 
-  rare states, and how many runs reached them:
-     0  an ack was lost
+  rare states that were reached, 1 of 2, and in how many runs:
     12  a gap was filled
 "
         );

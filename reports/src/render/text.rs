@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use super::table::{Side, align};
 use super::{
     Renderer, TOO_FEW, claimed, faults, finding_text, latency_cells, latency_rows, ledger, more_findings,
-    plural, reason_lines, setting, skipped, tally, title,
+    observed, plural, reason_lines, setting, skipped, tally, title,
 };
 use crate::escape::visible;
 use crate::run::{Outcome, Run};
@@ -99,12 +99,13 @@ impl Text {
         }
         let mut rows = vec![["guarantee", "claimed", "verdict", "observed"].map(str::to_owned).to_vec()];
         let mut verdicts = vec![None];
+        let shared = run.shared_doubt();
         for it in &run.judgements {
             rows.push(vec![
                 visible(&it.guarantee),
                 claimed(it).into(),
                 it.verdict.name().into(),
-                visible(&it.observed),
+                visible(&observed(it, shared)),
             ]);
             verdicts.push(Some((it.verdict, it.claimed)));
         }

@@ -3,6 +3,7 @@
 //! It holds no judgement of its own beyond the rule that turns many verdicts into one outcome: a violation outranks
 //! all else; a run that shows nothing is inconclusive, never passed.
 
+pub(crate) mod doubt;
 mod facts;
 #[cfg(test)]
 mod tests;
@@ -17,6 +18,7 @@ pub use facts::{Counts, Drain, FaultRecord, FaultState, PhaseSpan, PlannedFault,
 use crate::history::{Header, Names};
 use crate::latency::{GateResult, LatencySummary};
 use crate::verdict::{Judgement, Verdict};
+use doubt::observed_in_doubt;
 
 /// Version of the record that this tool writes, and the newest that it reads.
 pub const RUN_VERSION: u64 = 1;
@@ -232,7 +234,16 @@ impl Run {
             return reasons;
         }
         reasons.extend(self.doubts());
-        let inconclusive = || of(Verdict::Inconclusive);
+        let shared = self.shared_doubt();
+        let inconclusive = || of(Verdict::Inconclusive).filter(|it| observed_in_doubt(it, shared).is_none());
+        let in_doubt = of(Verdict::Inconclusive).count() - inconclusive().count();
+        if let (Some(doubt), 1..) = (shared, in_doubt) {
+            let guarantees = if in_doubt == 1 { "guarantee is" } else { "guarantees are" };
+            // Where the doubt is the whole run's, it was told before.
+            let why =
+                if self.doubts().is_empty() { format!(": {doubt}") } else { " because of that".to_owned() };
+            reasons.push(format!("{in_doubt} {guarantees} inconclusive{why}"));
+        }
         let named = inconclusive().take(INCONCLUSIVE_NAMED_MAX);
         reasons.extend(named.map(|it| format!("{} is inconclusive: {}", it.guarantee, it.observed)));
         let others = inconclusive().count().saturating_sub(INCONCLUSIVE_NAMED_MAX);
