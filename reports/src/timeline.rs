@@ -264,7 +264,7 @@ fn describe(event: &Event, names: &Names) -> String {
         What::FaultEnded { evidence, .. } => format!("ends{}", because(evidence)),
         What::FaultSkipped { kind, why, .. } => format!("{kind} is skipped{}", because(why)),
         What::Node { state, .. } => state.clone(),
-        What::Quiet { .. } => "is quiet: nothing outstanding".to_owned(),
+        What::Quiet { .. } => "is quiet: it knows of nothing outstanding".to_owned(),
         What::Drained { converged: true, .. } => "drained: everybody caught up".to_owned(),
         What::Drained { missing, .. } => format!("drained without convergence{}", because(missing)),
         What::Note { text } => text.clone(),

@@ -74,7 +74,7 @@ impl Checker for Duplicates {
             index.run.receptions, self.redelivered, self.suppressed
         );
         let idle = |what: &str| Outcome::Idle(what.to_owned());
-        let duplicates = if none { idle("nothing was delivered") } else { Outcome::Held(held) };
+        let duplicates = if none { idle("nothing was delivered") } else { Outcome::Counted(held) };
         let idempotent = match self.retried {
             0 => idle("no send was sent again"),
             n => Outcome::Held(format!("{n} sends that were sent again took effect once each")),

@@ -51,12 +51,14 @@ pub fn explain(judgements: &mut [Judgement], events: &mut dyn Iterator<Item = Ev
     }
 }
 
-/// What was the case before a story begins: the last session event of each device, active faults, state of nodes.
+/// What was the case before a story begins: the last session event of each device, active faults, state of nodes, the phase.
 #[derive(Default)]
 struct Background {
     sessions: BTreeMap<Device, Event>,
     faults: BTreeMap<u32, Event>,
     nodes: BTreeMap<String, Event>,
+    /// The beginning of the phase: a scenario's times count from that of the workload.
+    phase: Option<Event>,
 }
 
 impl Background {
@@ -79,6 +81,7 @@ impl Background {
             What::Node { node, .. } => {
                 self.nodes.remove(node);
             }
+            What::Phase { .. } => self.phase = Some(event.clone()),
             _ => {}
         }
     }
@@ -115,6 +118,7 @@ impl Story {
             self.begun = true;
             self.timeline.extend(self.device.and_then(|d| background.sessions.get(&d)).cloned());
             self.timeline.extend(background.faults.values().take(FAULTS_MAX).cloned());
+            self.timeline.extend(background.phase.clone());
             self.timeline.extend(background.nodes.values().take(FAULTS_MAX).cloned());
             self.timeline.sort_by_key(|e| e.at_ns);
         }
@@ -157,6 +161,8 @@ impl Story {
             self.timeline.truncate(TIMELINE_EVENTS_MAX - 1);
             self.timeline.push(trigger);
         }
+        // A fault that begins because of a frame is recorded when it has hit that frame.
+        self.timeline.sort_by_key(|event| (event.at_ns, !matches!(event.what, What::FaultStarted { .. })));
         self.timeline
     }
 }

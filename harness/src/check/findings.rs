@@ -19,12 +19,24 @@ pub(crate) struct Ruling {
 pub(crate) enum Outcome {
     /// It held: what was observed, with numbers.
     Held(String),
+    /// It held, and how much was looked at; true as well where something was found.
+    Counted(String),
     /// The history cannot show it, and why.
     Blind(String),
     /// The run gave no occasion to break it, and which one is missing.
     Idle(String),
     /// Too little was seen, and what.
     Undecided(String),
+}
+
+impl Outcome {
+    /// The same, whose words are counts of what was looked at.
+    pub(crate) fn counted(self) -> Self {
+        match self {
+            Self::Held(counts) => Self::Counted(counts),
+            other => other,
+        }
+    }
 }
 
 /// Findings of one guarantee. Memory: [`FINDINGS_KEPT`] findings.

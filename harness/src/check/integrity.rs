@@ -86,7 +86,7 @@ impl Checker for Integrity {
             all(format!("{receptions} receptions, all sent before; {} of other origin", self.foreign));
         let intact = match self.compared {
             0 => Outcome::Blind("the history has no digests of payloads to compare".to_owned()),
-            n => Outcome::Held(format!("{n} payloads compared")),
+            n => Outcome::Counted(format!("{n} payloads compared")),
         };
         let isolated = all(format!("{receptions} receptions, each in its conversation and by a member"));
         let refusals = match self.refused {

@@ -144,11 +144,12 @@ impl Scan {
             message: Some(Message(message.id)),
         };
         let acked = format!("m{} was acknowledged ({:?})", message.id, message.rung).to_lowercase();
-        let words = |expected: &str, how: &str| {
-            (expected.to_owned(), format!("{acked}{how} and never reached {}", index.name(device.id)))
+        let words = |expected: &str, how: &str, after: &str| {
+            let name = index.name(device.id);
+            (expected.to_owned(), format!("{acked}{how} and never reached {name}{after}"))
         };
         self.loss.add("lost", place, None, || {
-            words("every acknowledged message reaches every member's device", "")
+            words("every acknowledged message reaches every member's device", "", "")
         });
         let (at_ack, next) =
             (device.session_at(message.acked_at_ns), device.session_after(message.acked_at_ns));
@@ -158,17 +159,17 @@ impl Scan {
         let resumed = in_state && next.is_some_and(|s| s.kind == SessionKind::Resumed);
         if at_ack.is_none() {
             self.offline.add("lost", place, None, || {
-                words("what came while a device was away reaches it", " while it was away")
+                words("what came while a device was away reaches it", " while it was away", "")
             });
         } else if resumed {
-            let how = " while it was connected, the link ended, the session was resumed";
+            let after = ", which was connected then; its link ended, and its session was resumed";
             self.inflight.add("lost", place, None, || {
-                words("what was in flight at the end of a link comes again", how)
+                words("what was in flight at the end of a link comes again", "", after)
             });
         }
         if resumed {
-            let how = ", the server then said that it resumed the session";
-            self.resume.add("gap", place, None, || words("a resumed session has no gap", how));
+            let after = ", though the server then said that it resumed the session";
+            self.resume.add("gap", place, None, || words("a resumed session has no gap", "", after));
         }
         if !message.is(flag::SURVIVED) {
             let (findings, what) = match death {
@@ -180,7 +181,7 @@ impl Scan {
                 }
                 None => return,
             };
-            findings.add("lost", place, None, || words("an ack survives the death of the server", what));
+            findings.add("lost", place, None, || words("an ack survives the death of the server", what, ""));
         }
     }
 }
@@ -215,7 +216,8 @@ impl Loss {
         let kill = deaths(index, Death::Process);
         let power = deaths(index, Death::Power);
         vec![
-            scan.loss.rule("no-loss", or_idle(promised, held, "no ack promised that a message arrives")),
+            scan.loss
+                .rule("no-loss", or_idle(promised, held, "no ack promised that a message arrives").counted()),
             scan.offline.rule(
                 "offline-complete",
                 or_idle(

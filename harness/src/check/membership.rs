@@ -103,8 +103,13 @@ impl Membership {
             };
             self.findings.add("misdelivered", place, None, || {
                 let expected = "a message reaches those who belong when it is committed".to_owned();
-                let how = if has { "reached" } else { "stood on a page of" };
-                (expected, format!("m{} {how} {}, whose user {when}", message.id, index.name(device.id)))
+                let (id, name) = (message.id, index.name(device.id));
+                let actual = if has {
+                    format!("m{id} reached {name}, whose user {when}")
+                } else {
+                    format!("m{id} stood on a page of {name}, whose user {when}")
+                };
+                (expected, actual)
             });
         }
     }

@@ -170,8 +170,12 @@ fn judgement(ruling: Ruling, claimed: bool, expected: bool, invalid: &[String]) 
     let total = ruling.findings.total;
     let (verdict, observed) = match ruling.outcome {
         outcome if total > 0 => (Verdict::Violated, broken(&ruling.findings.kept, total, outcome)),
-        Outcome::Held(observed) if invalid.is_empty() => (Verdict::Pass, observed),
-        Outcome::Held(observed) => (Verdict::Inconclusive, format!("{} ({observed})", invalid.join("; "))),
+        Outcome::Held(observed) | Outcome::Counted(observed) if invalid.is_empty() => {
+            (Verdict::Pass, observed)
+        }
+        Outcome::Held(observed) | Outcome::Counted(observed) => {
+            (Verdict::Inconclusive, format!("{} ({observed})", invalid.join("; ")))
+        }
         Outcome::Blind(why) if expected => (Verdict::Inconclusive, why),
         Outcome::Idle(why) if expected => {
             (Verdict::Inconclusive, format!("nothing put it to the test: {why}"))
@@ -194,7 +198,8 @@ fn broken(kept: &[avouch_reports::verdict::Finding], total: u64, outcome: Outcom
     anomalies.sort_unstable();
     anomalies.dedup();
     let rest = match outcome {
-        Outcome::Held(rest) => format!(" ({rest})"),
+        // What held would be said in one breath with what did not.
+        Outcome::Counted(rest) => format!(" ({rest})"),
         _ => String::new(),
     };
     format!("{total} × {}{rest}", anomalies.join(", "))

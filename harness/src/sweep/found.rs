@@ -15,7 +15,7 @@ use avouch_reports::verdict::Verdict;
 use avouch_scenarios::Scenario;
 use avouch_scenarios::shrink::{Shrunk, Size, Tried, resolved, shrink};
 
-use super::trial::{self, DIED, LIVELOCK, PANIC, Signature};
+use super::trial::{self, Broken, DIED, LIVELOCK, PANIC, Signature};
 use super::{Find, Stop, on_fresh_thread};
 use crate::check::GUARANTEES;
 use crate::interrupt::Interrupt;
@@ -111,7 +111,7 @@ fn shows_until(
 pub fn write_unshrunk(scenario: &Scenario, find: &Find, place: Place<'_>) -> io::Result<PathBuf> {
     let path = path(find, place.out);
     fs::create_dir_all(place.out)?;
-    fs::write(&path, file_text(scenario, find, place, &path, "Not shrunk."))?;
+    fs::write(&path, file_text(scenario, (find, &find.broken), place, &path, "Not shrunk."))?;
     Ok(path)
 }
 
@@ -137,8 +137,9 @@ pub fn settle(scenario: &Scenario, find: &Find, place: Place<'_>, budget: Budget
         Some(shrunk) => format!("Shrunk from {} in {} runs.", words(Size::of(scenario)), shrunk.tried),
         None => "Not shrunk.".to_owned(),
     };
+    let broken = told(&least, find, place, budget);
     fs::create_dir_all(place.out)?;
-    fs::write(&path, file_text(&least, find, place, &path, &story))?;
+    fs::write(&path, file_text(&least, (find, &broken), place, &path, &story))?;
     let repeat = repeat(&path, place.defects);
     let again = |world| record(&least, world, (&path, &repeat), place, budget.stop_all);
     let explored = again(World::Explore);
@@ -159,8 +160,8 @@ pub fn settle(scenario: &Scenario, find: &Find, place: Place<'_>, budget: Budget
         run: find.run,
         seed: scenario.seed.unwrap_or(1),
         runs: find.runs,
-        expected: find.broken.expected.clone(),
-        actual: find.broken.actual.clone(),
+        expected: broken.expected,
+        actual: broken.actual,
         before: recorded(Size::of(scenario)),
         after: shrunk.as_ref().map(|shrunk| recorded(Size::of(&shrunk.scenario))),
         tried: shrunk.as_ref().map_or(0, |shrunk| shrunk.tried),
@@ -169,6 +170,13 @@ pub fn settle(scenario: &Scenario, find: &Find, place: Place<'_>, budget: Budget
         repeat,
         in_sim: simulated.and_then(Result::ok).map(|run| run_shows(&run, signature)),
     })
+}
+
+/// What went wrong, in the words of the file that is written: the schedule that was drawn had other devices and messages.
+fn told(least: &Scenario, find: &Find, place: Place<'_>, budget: Budget<'_>) -> Broken {
+    let trial = on_fresh_thread(|| trial::try_until(least, place.defects, budget.stop_all));
+    let same = trial.broken.into_iter().find(|broken| broken.signature == find.broken.signature);
+    same.unwrap_or_else(|| find.broken.clone())
 }
 
 /// As the record has it.
@@ -246,8 +254,13 @@ fn run_shows(run: &Run, signature: &Signature) -> bool {
 }
 
 /// The scenario file: what goes wrong in words, where it is from, how to repeat it, and the scenario.
-fn file_text(scenario: &Scenario, find: &Find, place: Place<'_>, path: &Path, story: &str) -> String {
-    let broken = &find.broken;
+fn file_text(
+    scenario: &Scenario,
+    (find, broken): (&Find, &Broken),
+    place: Place<'_>,
+    path: &Path,
+    story: &str,
+) -> String {
     let promise = GUARANTEES.iter().find(|guarantee| guarantee.id == broken.signature.guarantee);
     let mut scenario = scenario.clone();
     scenario.about = match promise {

@@ -166,12 +166,26 @@ fn latency_cells(row: &LatencyRow) -> [String; 5] {
 
 const TOO_FEW: &str = "~ too few samples: fewer than 10 lie beyond it";
 
-/// A finding as plain lines: what was expected, what happened, and the timeline.
-fn finding_text(finding: &Finding, run: &Run) -> String {
+/// A finding as plain lines: what was expected, and what happened.
+fn finding_words(finding: &Finding) -> String {
     let (anomaly, expected, actual) =
         (visible(&finding.anomaly), visible(&finding.expected), visible(&finding.actual));
+    format!("{anomaly}\n  expected: {expected}\n  actual:   {actual}\n")
+}
+
+/// The same of one whose events all stand in the timeline of another.
+fn finding_text_without_timeline(finding: &Finding, shown_with: &str) -> String {
+    format!(
+        "{}    its events stand in the timeline of {} above\n",
+        finding_words(finding),
+        visible(shown_with)
+    )
+}
+
+/// The same, and the timeline.
+fn finding_text(finding: &Finding, run: &Run) -> String {
     let timeline = Timeline::new(finding, &run.names).to_text();
-    let mut text = format!("{anomaly}\n  expected: {expected}\n  actual:   {actual}\n");
+    let mut text = finding_words(finding);
     for line in timeline.lines() {
         text.extend(["    ", line, "\n"]);
     }

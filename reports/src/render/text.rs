@@ -4,12 +4,12 @@ use std::io::{self, Write};
 
 use super::table::{Side, align};
 use super::{
-    Renderer, TOO_FEW, claimed, faults, finding_text, latency_cells, latency_rows, ledger, more_findings,
-    observed, plural, reason_lines, setting, skipped, tally, title,
+    Renderer, TOO_FEW, claimed, faults, finding_text, finding_text_without_timeline, latency_cells,
+    latency_rows, ledger, more_findings, observed, plural, reason_lines, setting, skipped, tally, title,
 };
 use crate::escape::visible;
 use crate::run::{Outcome, Run};
-use crate::verdict::Verdict;
+use crate::verdict::{Finding, Verdict};
 
 /// Plain text, with colour if wanted. Whether colour is wanted (a terminal, `NO_COLOR`) is the caller's question.
 #[derive(Clone, Copy, Debug, Default)]
@@ -153,9 +153,18 @@ impl Text {
 }
 
 fn findings(run: &Run, out: &mut dyn Write) -> io::Result<()> {
+    let mut told: Vec<(&str, &Finding)> = Vec::new();
     for judgement in run.judgements.iter().filter(|it| !it.findings.is_empty()) {
         for finding in &judgement.findings {
-            let text = finding_text(finding, run);
+            let holds_it = |(_, known): &&(&str, &Finding)| {
+                !finding.timeline.is_empty() && finding.timeline.iter().all(|it| known.timeline.contains(it))
+            };
+            let text = if let Some((guarantee, _)) = told.iter().find(holds_it) {
+                finding_text_without_timeline(finding, guarantee)
+            } else {
+                told.push((&judgement.guarantee, finding));
+                finding_text(finding, run)
+            };
             writeln!(out)?;
             for (index, line) in text.lines().enumerate() {
                 let head =

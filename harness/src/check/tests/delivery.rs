@@ -260,6 +260,7 @@ fn evidence_is_told() {
         judged["no-loss"].findings[0].timeline.iter().map(|e| format!("{:?}", e.what)).collect();
     let starts: Vec<&str> = timeline.iter().map(|t| t.split([' ', '{']).next().unwrap()).collect();
     let expected = [
+        "Phase",
         "FaultStarted",
         "Disconnected",
         "Send",

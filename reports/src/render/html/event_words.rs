@@ -35,7 +35,7 @@ words! {
     SESSION_RESUMED: "logs in: the session is resumed", "登录：会话恢复";
     DISCONNECTED: "is disconnected ({0})", "断开连接（{0}）";
     REINSTALLED: "is installed anew: it has nothing", "重新安装：本地为空";
-    QUIET: "is quiet: nothing outstanding", "安静：没有未完成的操作";
+    QUIET: "is quiet: it knows of nothing outstanding", "安静：它不知道有未完成的操作";
     IS_DEVICE: "is {0}, a device of u{1}", "是 {0}，u{1} 的设备";
     HAS_MEMBERS: "{0} has the members {1}", "{0} 的成员为 {1}";
     FAULT_BEGINS: "{0} begins ({1})", "{0} 开始（{1}）";
