@@ -17,6 +17,7 @@
 //! sends. This module decides nothing about the protocol; it keeps what the engine proposes and gives it back.
 
 mod apply;
+mod batch;
 mod checkpoint;
 mod error;
 pub mod log;
@@ -26,18 +27,18 @@ mod rows;
 mod runs;
 mod store;
 
+pub use batch::Batch;
 pub use checkpoint::{Checkpoint, Checkpointed, Retired};
 pub use error::{CommitError, JournalError};
 pub(crate) use rows::approximate_bytes;
 pub use store::STORE_NAME;
 
-use std::borrow::Cow;
 use std::mem::take;
 use std::sync::Arc;
 use std::time::Duration;
 
 use avouch_engine::defects::Defects;
-use avouch_engine::journal::{Entry, Query, Record, Recovered};
+use avouch_engine::journal::{Entry, Query, Recovered};
 use redb::{Database, ReadableDatabase};
 
 use crate::disk::{Directory, Disk, FREE_BYTES_MIN};
@@ -126,8 +127,8 @@ pub struct Journal {
     active: Overlay,
     /// The one before, until the store has it.
     frozen: Option<Arc<Overlay>>,
-    /// A batch that is written and not settled.
-    in_flight: Vec<Record>,
+    /// A batch that is written and not settled. The log has its block.
+    in_flight: Option<Batch>,
     /// From the moment that the outcome of a commit became unknown until [`Self::reopen`].
     is_poisoned: bool,
     /// The store; `None` while a checkpoint has it.
@@ -186,7 +187,7 @@ impl Journal {
             log,
             active,
             frozen: frozen.map(Arc::new),
-            in_flight: Vec::new(),
+            in_flight: None,
             is_poisoned: false,
             has_store: readable.is_some(),
             readable,
@@ -222,8 +223,8 @@ impl Journal {
     }
 
     /// Makes a batch durable: one write, one sync.
-    pub fn commit<'a>(&mut self, records: impl Into<Cow<'a, [Record]>>) -> Result<(), CommitError> {
-        self.begin(records)?;
+    pub fn commit(&mut self, batch: impl Into<Batch>) -> Result<(), CommitError> {
+        self.begin(batch)?;
         self.settle()
     }
 
@@ -232,17 +233,18 @@ impl Journal {
     /// wait is over. Until then, [`Self::entries`] answers from before the batch.
     ///
     /// If the batch begins a generation and no checkpoint has made room for it, that is done first, here.
-    pub fn begin<'a>(&mut self, records: impl Into<Cow<'a, [Record]>>) -> Result<Duration, CommitError> {
-        let records = records.into();
+    pub fn begin(&mut self, batch: impl Into<Batch>) -> Result<Duration, CommitError> {
+        let mut batch = batch.into();
         if self.is_poisoned {
             return Err(CommitError::Poisoned("the journal was not reopened".into()));
         }
-        if let Err(why) = self.make_room(&records) {
+        if let Err(why) = self.make_room(&mut batch) {
             self.counters.refused += 1;
             return Err(CommitError::Refused(why));
         }
-        self.in_flight = records.into_owned();
-        match self.log.write(self.in_flight.len() as u32) {
+        let records = batch.len() as u32;
+        self.in_flight = Some(batch);
+        match self.log.write(records) {
             Ok(delay) => Ok(delay.unwrap_or_default()),
             Err(error) => Err(self.poison(&error)),
         }
@@ -254,14 +256,14 @@ impl Journal {
             return Err(self.poison(&error));
         }
         self.counters.commits += 1;
-        self.counters.records += self.in_flight.len() as u64;
+        self.counters.records += self.in_flight.as_ref().map_or(0, Batch::len) as u64;
         self.take_in_flight();
         Ok(())
     }
 
     /// Whether a batch would have to wait for the checkpoint that is under way: [`Self::begin`] would refuse it.
-    pub fn is_waiting(&self, records: &[Record]) -> bool {
-        self.store.is_none() && self.completes_generation(records)
+    pub fn is_waiting(&self, batch: &Batch) -> bool {
+        self.store.is_none() && self.completes_generation(batch)
     }
 
     /// Work for the caller, if there is some: see [`Checkpoint`]. Not between a begin and its settling.
@@ -349,7 +351,9 @@ impl Journal {
     }
 
     fn take_in_flight(&mut self) {
-        self.active.add(self.in_flight.drain(..), self.log.position());
+        if let Some(batch) = self.in_flight.take() {
+            self.active.add(batch, self.log.take_block(), self.log.position());
+        }
     }
 
     fn poison(&mut self, why: &std::io::Error) -> CommitError {
@@ -358,25 +362,26 @@ impl Journal {
         CommitError::Poisoned(why.to_string())
     }
 
-    fn completes_generation(&self, records: &[Record]) -> bool {
-        let is_full = self.active.bytes() >= OVERLAY_BYTES_MAX || !self.log.has_room(batch_bytes(records));
+    fn completes_generation(&self, batch: &Batch) -> bool {
+        let is_full =
+            self.active.bytes() >= OVERLAY_BYTES_MAX || !self.log.has_room(batch.approximate_bytes());
         is_full && !self.active.is_empty()
     }
 
     /// Everything before the batch is written; nothing of it has an effect.
-    fn make_room(&mut self, records: &[Record]) -> Result<(), String> {
-        let wanted = FREE_BYTES_MIN + FREE_SPACE_FACTOR * batch_bytes(records);
+    fn make_room(&mut self, batch: &mut Batch) -> Result<(), String> {
+        let wanted = FREE_BYTES_MIN + FREE_SPACE_FACTOR * batch.approximate_bytes();
         if let Ok(Some(free)) = self.directory.free_bytes()
             && free < wanted
         {
             return Err(format!("{free} bytes are free, {wanted} are wanted"));
         }
-        if self.completes_generation(records) {
+        if self.completes_generation(batch) {
             self.free_other_segment()?;
             self.log.turn().map_err(|error| error.to_string())?;
             self.frozen = Some(Arc::new(take(&mut self.active)));
         }
-        self.log.prepare(records).map_err(|error| error.to_string())
+        self.log.prepare(take(&mut batch.block)).map_err(|error| error.to_string())
     }
 
     fn free_other_segment(&mut self) -> Result<(), String> {
@@ -386,8 +391,4 @@ impl Journal {
             .map(drop)
             .map_err(|error| format!("the store takes nothing in: {error}"))
     }
-}
-
-fn batch_bytes(records: &[Record]) -> u64 {
-    records.iter().map(|record| approximate_bytes(record) as u64).sum()
 }

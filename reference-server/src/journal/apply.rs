@@ -8,8 +8,10 @@ use avouch_engine::limits::DEDUP_IDS_PER_DEVICE;
 use redb::{ReadableTable, StorageError, Table, TableError, WriteTransaction};
 use rustc_hash::FxHashMap;
 
-use super::overlay::{Logged, Overlay, body_bytes};
-use super::rows::{CURSORS, CursorKey, CursorRow, DEVICES, ENTRIES, MEMBERS, RECENT};
+use super::overlay::{Logged, Overlay};
+use super::rows::{
+    CURSORS, CursorKey, CursorRow, DEVICES, ENTRIES, MEMBERS, RECENT, is_membership, operation_of,
+};
 use super::runs::{EntryRun, IDS_PER_RUN, decode_ids, encode_ids, ids_in};
 
 /// Ids of the dedup window that a device may have in the store above the engine's limit before the oldest run goes: more
@@ -56,14 +58,16 @@ fn apply_entries(transaction: &WriteTransaction, overlay: &Overlay) -> Result<()
     let mut run = EntryRun::default();
     for (conversation, entries) in overlay.logs() {
         let mut last = 0;
-        for Logged { entry, .. } in entries {
-            if run.is_full_for(body_bytes(&entry.body)) {
+        for logged in entries {
+            if run.is_full_for(logged.bytes) {
                 put_run(&mut log, (conversation, last), &mut run)?;
             }
-            run.push(entry);
-            last = entry.seq;
-            if let Body::Members { added, removed } = &entry.body {
-                apply_members(transaction, conversation, entry.seq, (added, removed))?;
+            run.push(logged.bytes);
+            last = logged.seq;
+            if is_membership(logged.bytes)
+                && let Body::Members { added, removed } = logged.decode().body
+            {
+                apply_members(transaction, conversation, last, (&added, &removed))?;
             }
         }
         put_run(&mut log, (conversation, last), &mut run)?;
@@ -110,10 +114,9 @@ impl RecentIds {
     fn take_in(&mut self, window: &mut RecentTable<'_>, overlay: &Overlay) -> Result<(), StorageError> {
         let mut sent: BTreeMap<DeviceKey, Vec<RecentId>> = BTreeMap::new();
         for (conversation, entries) in overlay.logs() {
-            for Logged { fingerprint, entry } in entries {
-                let (id, seq, fingerprint) = (entry.id, entry.seq, *fingerprint);
-                let recent = RecentId { id, conversation, seq, fingerprint };
-                sent.entry(entry.author).or_default().push(recent);
+            for Logged { seq, fingerprint, bytes } in entries {
+                let Some((author, id)) = operation_of(bytes) else { continue };
+                sent.entry(author).or_default().push(RecentId { id, conversation, seq, fingerprint });
             }
         }
         for (device, mut ids) in sent {

@@ -10,14 +10,15 @@ mod open;
 mod record;
 
 pub(super) use open::{Replayed, Segments};
-pub use record::{decode_record, encode_record};
+pub(in crate::journal) use record::ENTRY_AT;
+pub use record::{decode_record, encode_record, encoded_bytes};
 
 use std::io;
+use std::mem::take;
 use std::sync::Arc;
 use std::time::Duration;
 
 use avouch_engine::defects::{Defect, Defects};
-use avouch_engine::journal::Record;
 
 use super::FORMAT_VERSION;
 use crate::disk::{Directory, SECTOR_BYTES, Volume};
@@ -29,8 +30,6 @@ pub const LOG_NAMES: [&str; 2] = ["log-a", "log-b"];
 const FIRST_BYTES: u64 = 16 << 10;
 /// A file doubles until it grows by this many bytes at once.
 const GROWTH_BYTES_MAX: u64 = 1 << 20;
-/// The block buffer is given back after a batch that needed more than this.
-const BUFFER_BYTES_KEPT: usize = 1 << 20;
 
 /// A place in the log.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -60,7 +59,7 @@ pub(super) struct Log {
     allocated: u64,
     end: u64,
     position: Position,
-    /// The block in the making, or under way.
+    /// The block that is prepared, under way, or settled last.
     block: Vec<u8>,
     /// Checksum of the block that is written but not known to be synced.
     in_flight: Option<u32>,
@@ -158,12 +157,9 @@ impl Log {
         Ok(())
     }
 
-    /// Makes a block of a batch and room for it. An error here is without effect.
-    pub(super) fn prepare(&mut self, records: &[Record]) -> io::Result<()> {
-        block::begin_block(&mut self.block);
-        for record in records {
-            encode_record(record, &mut self.block);
-        }
+    /// Takes a block whose header is missing, and makes room for it. An error here is without effect.
+    pub(super) fn prepare(&mut self, block: Vec<u8>) -> io::Result<()> {
+        self.block = block;
         let end = self.end + (self.block.len() as u64).next_multiple_of(SECTOR_BYTES as u64);
         if end > self.allocated {
             let ahead = self.allocated + self.allocated.clamp(FIRST_BYTES, GROWTH_BYTES_MAX);
@@ -192,7 +188,7 @@ impl Log {
         Ok(delay)
     }
 
-    /// Afterwards the block is durable and the log goes on behind it.
+    /// Afterwards the block is durable and the log goes on behind it; see [`Self::take_block`].
     pub(super) fn settle(&mut self) -> io::Result<()> {
         self.volume()
             .settle()
@@ -202,11 +198,13 @@ impl Log {
             self.end += self.block.len() as u64;
             self.position.next_block += 1;
             self.position.checksum = checksum;
-            if self.block.capacity() > BUFFER_BYTES_KEPT {
-                self.block = Vec::new();
-            }
         }
         Ok(())
+    }
+
+    /// The block that was settled last.
+    pub(super) fn take_block(&mut self) -> Vec<u8> {
+        take(&mut self.block)
     }
 
     /// After a failure: writes everything again that may not have reached the disk, and syncs it. An operating system

@@ -1,19 +1,21 @@
 //! Records of one generation of the log, in memory until the store has them: what reads look into after the store, and
-//! what a checkpoint brings there.
+//! what a checkpoint brings there. Entries stay in the blocks that they were written in.
 
 use std::collections::BTreeMap;
 use std::mem::size_of;
 
-use avouch_engine::ids::ConversationId;
+use avouch_engine::ids::{ConversationId, Seq};
 use avouch_engine::journal::{Body, Entry, Query, Record};
 
+use super::batch::Batch;
 use super::log::Position;
+use super::rows::decode_entry;
 
 /// What a generation holds.
 #[derive(Debug, Default)]
 pub(super) struct Overlay {
-    /// The entries of each conversation, in order and without a gap.
-    logs: BTreeMap<ConversationId, Vec<Logged>>,
+    blocks: Vec<Vec<u8>>,
+    logs: BTreeMap<ConversationId, Log>,
     /// Everything else, in order. No record of the one kind says anything about one of the other.
     rest: Vec<Record>,
     bytes: usize,
@@ -21,11 +23,34 @@ pub(super) struct Overlay {
     pub(super) position: Position,
 }
 
-/// An entry, and the fingerprint of its body.
+/// The entries of one conversation, in order and without a gap.
 #[derive(Debug)]
-pub(super) struct Logged {
+struct Log {
+    first: Seq,
+    entries: Vec<Place>,
+}
+
+/// Where an entry is.
+#[derive(Clone, Copy, Debug)]
+struct Place {
+    fingerprint: u64,
+    block: u32,
+    from: u32,
+    to: u32,
+}
+
+/// An encoded entry (see `rows`), and the fingerprint of its body.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Logged<'a> {
+    pub(super) seq: Seq,
     pub(super) fingerprint: u64,
-    pub(super) entry: Entry,
+    pub(super) bytes: &'a [u8],
+}
+
+impl Logged<'_> {
+    pub(super) fn decode(&self) -> Entry {
+        decode_entry(self.seq, self.bytes).expect("what a batch encoded can be decoded")
+    }
 }
 
 impl Overlay {
@@ -33,17 +58,22 @@ impl Overlay {
         Self { position, ..Self::default() }
     }
 
-    pub(super) fn add(&mut self, records: impl IntoIterator<Item = Record>, position: Position) {
-        for record in records {
-            self.bytes += size_of::<Record>();
-            match record {
-                Record::Entry { conversation, fingerprint, entry } => {
-                    self.bytes += body_bytes(&entry.body);
-                    self.logs.entry(conversation).or_default().push(Logged { fingerprint, entry });
-                }
-                other => self.rest.push(other),
-            }
+    /// Takes a batch in, with the block that it was written as.
+    pub(super) fn add(&mut self, batch: Batch, block: Vec<u8>, position: Position) {
+        let index = self.blocks.len() as u32;
+        self.bytes += block.capacity()
+            + batch.entries.len() * size_of::<Place>()
+            + batch.rest.len() * size_of::<Record>();
+        for placed in batch.entries {
+            let log = self
+                .logs
+                .entry(placed.conversation)
+                .or_insert_with(|| Log { first: placed.seq, entries: Vec::new() });
+            let (fingerprint, from, to) = (placed.fingerprint, placed.from, placed.to);
+            log.entries.push(Place { fingerprint, block: index, from, to });
         }
+        self.rest.extend(batch.rest);
+        self.blocks.push(block);
         self.position = position;
     }
 
@@ -56,32 +86,38 @@ impl Overlay {
         self.bytes
     }
 
-    /// The entries of each conversation in order, by rising conversation.
-    pub(super) fn logs(&self) -> impl Iterator<Item = (ConversationId, &[Logged])> {
-        self.logs.iter().map(|(conversation, entries)| (*conversation, &entries[..]))
+    /// The entries of a conversation in order, from a position on, if that position is here.
+    pub(super) fn entries_from(
+        &self,
+        conversation: ConversationId,
+        seq: Seq,
+    ) -> impl Iterator<Item = Logged<'_>> {
+        let from = self
+            .logs
+            .get(&conversation)
+            .and_then(|log| log.entries.get(usize::try_from(seq.checked_sub(log.first)?).ok()?..));
+        from.into_iter().flat_map(move |places| {
+            (seq..).zip(places).map(|(seq, place)| {
+                let bytes = &self.blocks[place.block as usize][place.from as usize..place.to as usize];
+                Logged { seq, fingerprint: place.fingerprint, bytes }
+            })
+        })
     }
 
-    /// By rising conversation, then by position.
-    pub(super) fn entries(&self) -> impl Iterator<Item = (ConversationId, &Logged)> {
+    /// All entries of each conversation in order, by rising conversation.
+    pub(super) fn logs(&self) -> impl Iterator<Item = (ConversationId, impl Iterator<Item = Logged<'_>>)> {
         self.logs
             .iter()
-            .flat_map(|(conversation, entries)| entries.iter().map(move |entry| (*conversation, entry)))
+            .map(|(conversation, log)| (*conversation, self.entries_from(*conversation, log.first)))
     }
 
     pub(super) fn rest(&self) -> &[Record] {
         &self.rest
     }
 
-    /// The entries from a position on, if that position is here.
-    fn tail(&self, conversation: ConversationId, seq: u64) -> Option<&[Logged]> {
-        let log = self.logs.get(&conversation)?;
-        let index = usize::try_from(seq.checked_sub(log.first()?.entry.seq)?).ok()?;
-        log.get(index..).filter(|tail| !tail.is_empty())
-    }
-
     /// Whether the entry at a position is here.
     pub(super) fn holds(&self, conversation: ConversationId, seq: u64) -> bool {
-        self.tail(conversation, seq).is_some()
+        self.entries_from(conversation, seq).next().is_some()
     }
 }
 
@@ -135,8 +171,8 @@ impl Page {
     /// Goes on with what a generation has.
     pub(super) fn fill(&mut self, overlay: &Overlay) {
         let Some(next) = self.next() else { return };
-        for logged in overlay.tail(self.conversation, next).into_iter().flatten() {
-            self.push(logged.entry.clone());
+        for logged in overlay.entries_from(self.conversation, next) {
+            self.push(logged.decode());
             if self.is_full {
                 return;
             }

@@ -72,8 +72,10 @@ impl State {
 
     /// Goes on with what a generation of the log has.
     pub(super) fn apply(&mut self, overlay: &Overlay) -> Result<(), JournalError> {
-        for (conversation, logged) in overlay.entries() {
-            self.append(conversation, logged)?;
+        for (conversation, entries) in overlay.logs() {
+            for logged in entries {
+                self.append(conversation, logged)?;
+            }
         }
         for record in overlay.rest() {
             match *record {
@@ -124,9 +126,8 @@ impl State {
         self.devices.entry(DeviceKey { user: UserId(user), device: DeviceId(device) }).or_default()
     }
 
-    fn append(&mut self, conversation: ConversationId, logged: &Logged) -> Result<(), JournalError> {
-        let Logged { fingerprint, entry } = logged;
-        let fingerprint = *fingerprint;
+    fn append(&mut self, conversation: ConversationId, logged: Logged<'_>) -> Result<(), JournalError> {
+        let (fingerprint, entry) = (logged.fingerprint, logged.decode());
         let recent = &mut self.devices.entry(entry.author).or_default().recent;
         recent.insert(entry.id, RecentId { id: entry.id, conversation, seq: entry.seq, fingerprint });
         if recent.len() > DEDUP_IDS_PER_DEVICE {

@@ -107,6 +107,16 @@ pub(crate) fn approximate_bytes(record: &Record) -> usize {
     body + 128
 }
 
+/// How many bytes [`encode_entry`] appends.
+pub(super) fn entry_bytes(entry: &Entry) -> usize {
+    let body = match &entry.body {
+        Body::Message { reply_to: None, payload } => payload.len(),
+        Body::Message { reply_to: Some(_), payload } => 8 + payload.len(),
+        Body::Members { added, removed } => 8 + 8 * (added.len() + removed.len()),
+    };
+    HEADER_BYTES + 1 + body
+}
+
 /// Appends an entry without its seq.
 pub(super) fn encode_entry(entry: &Entry, bytes: &mut Vec<u8>) {
     bytes.extend_from_slice(&entry.author.user.0.to_le_bytes());
@@ -137,6 +147,23 @@ pub(super) fn encode_entry(entry: &Entry, bytes: &mut Vec<u8>) {
 /// The chain in an encoded entry; `None` if it is cut short.
 pub(super) fn chain_of(bytes: &[u8]) -> Option<Chain> {
     bytes.get(HEADER_BYTES - 32..HEADER_BYTES)?.try_into().ok()
+}
+
+/// The author and the id in an encoded entry; `None` if it is cut short.
+pub(super) fn operation_of(mut bytes: &[u8]) -> Option<(DeviceKey, MessageId)> {
+    let author = DeviceKey { user: UserId(take_u64(&mut bytes)?), device: DeviceId(take_u32(&mut bytes)?) };
+    Some((author, MessageId(take_u64(&mut bytes)?)))
+}
+
+/// Whether an encoded entry changes the members.
+pub(super) fn is_membership(bytes: &[u8]) -> bool {
+    bytes.get(HEADER_BYTES) == Some(&MEMBERSHIP)
+}
+
+/// The bytes of payload, or of members, in an encoded entry.
+pub(super) fn body_bytes_of(bytes: &[u8]) -> usize {
+    let of_message = bytes.get(HEADER_BYTES) == Some(&MESSAGE);
+    bytes.len().saturating_sub(HEADER_BYTES + if of_message { 1 } else { 1 + 8 })
 }
 
 /// Reads an entry back; `None` if the bytes are not one.

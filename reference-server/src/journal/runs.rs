@@ -11,7 +11,7 @@
 use avouch_engine::ids::{Chain, ConversationId, MessageId, Seq};
 use avouch_engine::journal::{Entry, RecentId};
 
-use super::rows::{chain_of, decode_entry, encode_entry, take_u32};
+use super::rows::{body_bytes_of, chain_of, decode_entry, take_u32};
 
 /// Bytes of a run of entries, unless it has only one: together with its key it fills four pages of the store.
 const ENTRY_RUN_BYTES_MAX: usize = 16_256;
@@ -27,20 +27,18 @@ pub(super) struct EntryRun {
 }
 
 impl EntryRun {
-    /// Whether an entry of about that size would be too much.
-    pub(super) fn is_full_for(&self, payload_bytes: usize) -> bool {
-        self.count > 0 && self.bytes.len() + payload_bytes + ENTRY_BYTES > ENTRY_RUN_BYTES_MAX
+    /// Whether an encoded entry would be too much.
+    pub(super) fn is_full_for(&self, entry: &[u8]) -> bool {
+        self.count > 0 && self.bytes.len() + body_bytes_of(entry) + ENTRY_BYTES > ENTRY_RUN_BYTES_MAX
     }
 
-    pub(super) fn push(&mut self, entry: &Entry) {
+    /// Appends an encoded entry.
+    pub(super) fn push(&mut self, entry: &[u8]) {
         if self.count == 0 {
             self.bytes.extend_from_slice(&[0; 4]);
         }
-        let length_at = self.bytes.len();
-        self.bytes.extend_from_slice(&[0; 4]);
-        encode_entry(entry, &mut self.bytes);
-        let length = (self.bytes.len() - length_at - 4) as u32;
-        self.bytes[length_at..length_at + 4].copy_from_slice(&length.to_le_bytes());
+        self.bytes.extend_from_slice(&(entry.len() as u32).to_le_bytes());
+        self.bytes.extend_from_slice(entry);
         self.count += 1;
     }
 
@@ -165,7 +163,14 @@ mod tests {
     use bytes::Bytes;
     use proptest::prelude::*;
 
+    use super::super::rows::encode_entry;
     use super::*;
+
+    fn encoded(entry: &Entry) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        encode_entry(entry, &mut bytes);
+        bytes
+    }
 
     fn entry(seq: Seq, payload_bytes: usize) -> Entry {
         Entry {
@@ -181,7 +186,7 @@ mod tests {
     fn run(entries: &[Entry]) -> Vec<u8> {
         let mut run = EntryRun::default();
         for entry in entries {
-            run.push(entry);
+            run.push(&encoded(entry));
         }
         run.row().unwrap().to_vec()
     }
@@ -201,9 +206,9 @@ mod tests {
     #[test]
     fn a_run_fills_its_pages_and_takes_one_entry_of_any_size() {
         let mut run = EntryRun::default();
-        assert!(!run.is_full_for(1 << 20));
-        while !run.is_full_for(100) {
-            run.push(&entry(1, 100));
+        assert!(!run.is_full_for(&encoded(&entry(1, 1 << 20))));
+        while !run.is_full_for(&encoded(&entry(1, 100))) {
+            run.push(&encoded(&entry(1, 100)));
         }
         let bytes = run.row().unwrap().len();
         assert!((ENTRY_RUN_BYTES_MAX - 300..=ENTRY_RUN_BYTES_MAX).contains(&bytes), "{bytes}");

@@ -20,8 +20,10 @@ use super::{CLOSE_TIMEOUT, HANDSHAKE_TIMEOUT};
 
 /// Frames that are written before the engine hears of it.
 const FRAMES_PER_FLUSH: usize = 64;
-/// Frames of a burst that there is room for before it grows.
-pub(super) const FRAMES_EXPECTED: usize = 32;
+/// Frames of a burst that there is room for before it grows,
+const FRAMES_EXPECTED: usize = 32;
+/// and of one that goes out: each message is answered and delivered.
+pub(super) const FRAMES_OUT_EXPECTED: usize = 2 * FRAMES_EXPECTED;
 /// Frames that arrived together and are told of together,
 const FRAMES_PER_EVENT: usize = 64;
 /// unless they have more bytes than this.

@@ -7,17 +7,15 @@
 //!
 //! One turn: any number of [`Core::handle`] and [`Core::answer`], then [`Core::poll`] until `None`.
 
-use std::collections::VecDeque;
-
 use avouch_engine::defects::Defect;
 use avouch_engine::ids::Time;
-use avouch_engine::journal::{Entry, Query, Record, Recovered};
+use avouch_engine::journal::{Entry, Query, Recovered};
 use avouch_engine::server::{
     Config, ConnectionId, Effect as EngineEffect, Input, LoadFailed, LoadId, Server, Stats,
 };
 use bytes::Bytes;
 
-use crate::journal::{BATCH_BYTES_MAX, BATCH_RECORDS_MAX, CommitError, approximate_bytes};
+use crate::journal::{BATCH_BYTES_MAX, BATCH_RECORDS_MAX, Batch, CommitError, approximate_bytes};
 
 /// An answer of the journal.
 #[derive(Debug)]
@@ -64,18 +62,17 @@ pub enum Effect {
     /// End a connection, after what was transmitted so far.
     Close(ConnectionId),
     /// Make this durable: one batch, one sync. There is no other before its answer.
-    Commit(Vec<Record>),
+    Commit(Batch),
     /// Read durable entries, also those of a batch that was answered before.
     Load(LoadId, Query),
 }
 
-/// The engine, and what it has proposed.
+/// The engine, and how far the journal is with what it has proposed: the oldest proposals are answered (and the engine was
+/// not told yet), those behind them are in the batch under way, the rest wait.
 pub struct Core {
     engine: Server,
     config: Config,
     seed: u64,
-    /// Proposed, not handed to the journal yet.
-    waiting: VecDeque<Record>,
     /// Proposals in the batch under way.
     committing: Option<usize>,
     /// Answered, but not told to the engine yet: when, by both clocks, and how many.
@@ -88,12 +85,11 @@ pub struct Core {
 impl Core {
     /// Starts from what the journal holds. `seed` feeds jitter only.
     pub fn new(config: Config, recovered: Recovered, seed: u64) -> Self {
-        let engine = Server::new(config.clone(), recovered, seed);
+        let engine = Server::new(config.clone(), recovered, seed).with_proposals_kept();
         Self {
             engine,
             config,
             seed,
-            waiting: VecDeque::new(),
             committing: None,
             committed: None,
             batch_records_max: BATCH_RECORDS_MAX,
@@ -121,14 +117,13 @@ impl Core {
             Answer::Committed => {
                 let count = self.committing.take().unwrap_or(0);
                 self.committed = Some((now, wall_ms, count)).filter(|_| count > 0);
-                self.overslept =
-                    if self.config.defects.has(Defect::LostWakeUp) { self.waiting.len() } else { 0 };
+                self.overslept = if self.config.defects.has(Defect::LostWakeUp) { self.waiting() } else { 0 };
                 Answered::Committed(count)
             }
             Answer::Refused(why) => {
                 // All proposals outstanding at this moment fail, also those that no batch has yet.
-                let outstanding = self.committing.take().unwrap_or(0) + self.waiting.len();
-                self.waiting.clear();
+                let outstanding = self.engine.proposals(0).len();
+                self.committing = None;
                 self.overslept = 0;
                 self.engine.handle(now, wall_ms, Input::Refused(outstanding));
                 Answered::Refused(outstanding, why)
@@ -143,12 +138,11 @@ impl Core {
 
     /// Back to what is durable, as after a restart.
     pub fn start_over(&mut self, recovered: Recovered) {
-        self.waiting.clear();
         self.committing = None;
         self.committed = None;
         self.overslept = 0;
         self.seed = self.seed.wrapping_add(1);
-        self.engine = Server::new(self.config.clone(), recovered, self.seed);
+        self.engine = Server::new(self.config.clone(), recovered, self.seed).with_proposals_kept();
     }
 
     /// The next thing to do outside, until `None`. What gathered during a commit is handed over as soon as that is over, so
@@ -168,7 +162,8 @@ impl Core {
                 }
                 EngineEffect::Close(connection) => return Some(Effect::Close(connection)),
                 EngineEffect::Load(load, query) => return Some(Effect::Load(load, query)),
-                EngineEffect::Propose(record) => self.waiting.push_back(record),
+                // Its proposals stay where they are until there is a batch of them.
+                EngineEffect::Propose(_) => {}
             }
         }
         self.next_batch().map(Effect::Commit)
@@ -181,7 +176,7 @@ impl Core {
 
     /// Whether nothing is on its way to the journal.
     pub fn is_settled(&self) -> bool {
-        self.waiting.is_empty() && self.committing.is_none() && self.committed.is_none()
+        self.engine.proposals(0).len() == 0
     }
 
     /// What happened since the journal was last opened, in numbers.
@@ -195,21 +190,32 @@ impl Core {
         }
     }
 
+    /// How many proposals the journal has got.
+    fn handed_over(&self) -> usize {
+        self.committing.unwrap_or(0) + self.committed.map_or(0, |(_, _, count)| count)
+    }
+
+    /// How many it has not.
+    fn waiting(&self) -> usize {
+        self.engine.proposals(self.handed_over()).len()
+    }
+
     /// If there is no other under way, and something waits.
-    fn next_batch(&mut self) -> Option<Vec<Record>> {
-        if self.committing.is_some() || self.waiting.len() <= self.overslept {
+    fn next_batch(&mut self) -> Option<Batch> {
+        let waiting = self.engine.proposals(self.handed_over());
+        if self.committing.is_some() || waiting.len() <= self.overslept {
             return None;
         }
         self.overslept = 0;
         let mut bytes = 0;
-        let fitting = self.waiting.iter().take(self.batch_records_max).take_while(|record| {
+        let fitting = waiting.clone().take(self.batch_records_max).take_while(|record| {
             let fits = bytes < BATCH_BYTES_MAX;
             bytes += approximate_bytes(record);
             fits
         });
         let count = fitting.count();
         self.committing = Some(count);
-        Some(self.waiting.drain(..count).collect())
+        Some(Batch::of(waiting.take(count)))
     }
 }
 

@@ -6,7 +6,7 @@ use std::future::pending;
 use std::sync::mpsc as blocking;
 use std::thread;
 
-use avouch_engine::journal::{Entry, Query, Record, Recovered};
+use avouch_engine::journal::{Entry, Query, Recovered};
 use avouch_engine::limits::LOADS_MAX;
 use avouch_engine::server::{LoadFailed, LoadId};
 use tokio::sync::{mpsc, oneshot};
@@ -15,7 +15,7 @@ use tracing::{debug, error, warn};
 
 use super::core::Answer;
 use super::{JournalMode, ServeError};
-use crate::journal::{Checkpoint, Checkpointed, Journal, JournalCounters, JournalError, Retired};
+use crate::journal::{Batch, Checkpoint, Checkpointed, Journal, JournalCounters, JournalError, Retired};
 
 /// Commands that may wait for the thread: every read that the engine may have under way, a batch and a question.
 const COMMANDS_MAX: usize = LOADS_MAX + 2;
@@ -38,7 +38,7 @@ impl Store {
     }
 
     /// Hands a batch over. At most one at a time.
-    pub(super) fn submit(&mut self, batch: Vec<Record>) {
+    pub(super) fn submit(&mut self, batch: Batch) {
         match self {
             Self::Inline(inline) => inline.submit(batch),
             Self::Thread(thread) => thread.send(Command::Commit(batch)),
@@ -104,7 +104,7 @@ pub(super) struct Inline {
 }
 
 impl Inline {
-    fn submit(&mut self, batch: Vec<Record>) {
+    fn submit(&mut self, batch: Batch) {
         match self.journal.begin(batch) {
             Ok(delay) if delay.is_zero() => {
                 let answer = self.settle();
@@ -144,7 +144,7 @@ pub(super) struct Thread {
 
 #[derive(Debug)]
 enum Command {
-    Commit(Vec<Record>),
+    Commit(Batch),
     Load(LoadId, Query),
     Reopen(oneshot::Sender<Result<Recovered, JournalError>>),
     Counters(oneshot::Sender<JournalCounters>),
@@ -229,7 +229,7 @@ struct Worker {
 }
 
 impl Worker {
-    fn commit(&mut self, batch: Vec<Record>) -> Answer {
+    fn commit(&mut self, batch: Batch) -> Answer {
         if self.journal.is_waiting(&batch) {
             debug!("the log is full: a batch waits for the checkpoint");
             self.join_checkpoint();

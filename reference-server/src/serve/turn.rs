@@ -13,7 +13,7 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, Sleep, sleep, sleep_until};
 use tracing::{debug, error, info, warn};
 
-use super::connection::{self, Context, Event, FRAMES_EXPECTED, Outbound};
+use super::connection::{self, Context, Event, FRAMES_OUT_EXPECTED, Outbound};
 use super::core::{Answer, Answered, Core, Effect};
 use super::store::Store;
 use super::{
@@ -282,7 +282,7 @@ impl Shell {
         let Some(outbound) = self.connections.get_mut(&id) else { return };
         if outbound.gathered.is_empty() {
             self.gathering.push(id);
-            outbound.gathered.reserve(FRAMES_EXPECTED);
+            outbound.gathered.reserve(FRAMES_OUT_EXPECTED);
         }
         outbound.gathered.push(frame);
     }

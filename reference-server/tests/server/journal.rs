@@ -6,7 +6,9 @@ use avouch_engine::ids::ConversationId;
 use avouch_engine::journal::{Memory, Query, Record};
 use avouch_server::disk::{SECTOR_BYTES, SimDisk};
 use avouch_server::journal::log::LOG_NAMES;
-use avouch_server::journal::{Checkpoint, CommitError, Journal, JournalError, JournalOptions, STORE_NAME};
+use avouch_server::journal::{
+    Batch, Checkpoint, CommitError, Journal, JournalError, JournalOptions, STORE_NAME,
+};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
@@ -137,7 +139,7 @@ impl Run {
         for (index, (choices, work)) in life.batches.iter().enumerate() {
             let batch: Vec<Record> = choices.iter().map(|choice| self.source.record(*choice)).collect();
             let last = index + 1 == life.batches.len();
-            if journal.is_waiting(&batch) || (last && !dies) {
+            if journal.is_waiting(&Batch::from(&batch)) || (last && !dies) {
                 do_now(&mut journal, &mut later);
             }
             if last && self.last_batch(disk, &mut journal, &batch, life.end)? {

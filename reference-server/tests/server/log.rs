@@ -6,7 +6,7 @@ use avouch_server::disk::SECTOR_BYTES;
 use avouch_server::journal::log::block::{
     Link, SegmentError, SegmentHeader, begin_block, finish_block, read_segment,
 };
-use avouch_server::journal::log::{decode_record, encode_record};
+use avouch_server::journal::log::{decode_record, encode_record, encoded_bytes};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
@@ -39,7 +39,9 @@ impl Written {
         for batch in &batches {
             begin_block(&mut block);
             for record in batch {
+                let end = block.len() + encoded_bytes(record);
                 encode_record(record, &mut block);
+                assert_eq!(block.len(), end);
             }
             link.checksum_before = finish_block(&mut block, link, batch.len() as u32);
             link.number += 1;
@@ -180,6 +182,7 @@ proptest! {
         while let Some(record) = decode_record(&mut rest) {
             let mut again = Vec::new();
             encode_record(&record, &mut again);
+            prop_assert_eq!(again.len(), encoded_bytes(&record));
             prop_assert_eq!(decode_record(&mut &again[..]), Some(record));
         }
     }

@@ -50,6 +50,14 @@ pub fn decode(frame: &Bytes) -> Result<Frame, CodecError> {
     }
 }
 
+/// The entry in an encoded `Deliver` that never left this process: its checksum is not looked at.
+pub(crate) fn entry_of(deliver: &Bytes) -> Option<Entry> {
+    Reader { frame: deliver, rest: deliver.get(DELIVERED_FROM..)? }.entry()
+}
+
+/// Where the entry in a `Deliver` begins: behind conversation, predecessor, flag and cause.
+const DELIVERED_FROM: usize = HEADER_BYTES + 8 + 8 + 1 + 1;
+
 fn up(kind: u8, input: &mut Reader<'_>) -> Option<Frame> {
     Some(match kind {
         1 => Frame::Hello(input.hello()?),

@@ -16,6 +16,7 @@ use crate::ids::{ConversationId, DeviceKey, MessageId, Seq, UserId};
 use crate::journal::Entry;
 
 pub use codes::{Cause, ErrorCode, GoodbyeCode, Purpose, RejectCode};
+pub(crate) use decode::entry_of;
 pub use decode::{CodecError, decode};
 pub use encode::{encode, encode_deliver};
 

@@ -216,7 +216,9 @@ impl Server {
     }
 
     pub(super) fn propose(&mut self, device: DeviceIx, conversation: ConversationIx, record: Record) {
-        self.effects.push_back(Effect::Propose(record.clone()));
+        if !self.keeps_proposals {
+            self.effects.push_back(Effect::Propose(record.clone()));
+        }
         self.proposals.push_back(Proposal { device, conversation, record });
     }
 

@@ -1,5 +1,6 @@
 //! What happens when proposals become durable, or are refused.
 
+use super::accept::body_bytes;
 use super::state::{ConversationIx, DeviceIx, Proposal, Server, TailEntry};
 use crate::codec::{Cause, Frame, encode_deliver};
 use crate::defects::Defect;
@@ -33,7 +34,7 @@ impl Server {
     fn apply(&mut self, proposal: Proposal) {
         let Proposal { device, conversation, record } = proposal;
         match record {
-            Record::Entry { entry, .. } => self.apply_entry(device, conversation, entry),
+            Record::Entry { entry, .. } => self.apply_entry(device, conversation, &entry),
             Record::Cursor { delivered, read, version, .. } => {
                 self.apply_cursor(device, conversation, (delivered, read, version));
             }
@@ -90,7 +91,7 @@ impl Server {
         None
     }
 
-    fn apply_entry(&mut self, device: DeviceIx, conversation: ConversationIx, entry: Entry) {
+    fn apply_entry(&mut self, device: DeviceIx, conversation: ConversationIx, entry: &Entry) {
         self.stats.entries_committed += 1;
         self.entries_pending -= 1;
         let author = &mut self.devices[device];
@@ -99,7 +100,7 @@ impl Server {
         self.shrink_window(device);
         let (id, seq) = (entry.id, entry.seq);
         let change = match &entry.body {
-            Body::Members { added, removed } => Some((added.clone(), removed.clone())),
+            Body::Members { added, removed } => Some((added, removed)),
             Body::Message { .. } => None,
         };
         let state = &mut self.conversations[conversation];
@@ -108,11 +109,11 @@ impl Server {
         state.chain = entry.chain;
         self.remember(conversation, entry);
         self.tell(device, &answer);
-        if let Some((added, _)) = &change {
+        if let Some((added, _)) = change {
             self.apply_joins(conversation, added);
         }
         self.fan_out(conversation);
-        if let Some((added, removed)) = &change {
+        if let Some((added, removed)) = change {
             let state = &mut self.conversations[conversation];
             state.members_count = state.members_count + added.len() - removed.len();
             self.apply_leaves(conversation, removed);
@@ -120,12 +121,12 @@ impl Server {
     }
 
     /// Puts an entry into the hot tail, with its ready-made frame.
-    fn remember(&mut self, conversation: ConversationIx, entry: Entry) {
+    fn remember(&mut self, conversation: ConversationIx, entry: &Entry) {
         let state = &mut self.conversations[conversation];
         let how = (entry.seq - 1, false, Cause::First);
-        let frame = encode_deliver(state.id, how, &entry, &mut self.scratch);
+        let frame = encode_deliver(state.id, how, entry, &mut self.scratch);
         state.tail_bytes += frame.len();
-        state.tail.push_back(TailEntry { entry, frame });
+        state.tail.push_back(TailEntry { seq: entry.seq, body_bytes: body_bytes(&entry.body), frame });
         while state.tail.len() > self.config.tail_entries || state.tail_bytes > self.config.tail_bytes {
             let Some(oldest) = state.tail.pop_front() else {
                 break;

@@ -143,7 +143,7 @@ impl Server {
         let frame = if prev + 1 == seq && !redelivered && cause == Cause::First {
             item.frame.clone()
         } else {
-            encode_deliver(id, (prev, redelivered, cause), &item.entry, &mut self.scratch)
+            encode_deliver(id, (prev, redelivered, cause), &item.entry(), &mut self.scratch)
         };
         self.count_delivery(cause);
         self.transmit_bytes(connection, frame);
@@ -186,7 +186,7 @@ impl Server {
             };
             let prev = state.prev_visible(self.devices[device].user, seq);
             let how = (prev, !self.config.defects.has(Defect::RedeliveryFlagNever), Cause::Retry);
-            let frame = encode_deliver(state.id, how, &state.tail[at].entry, &mut self.scratch);
+            let frame = encode_deliver(state.id, how, &state.tail[at].entry(), &mut self.scratch);
             self.count_delivery(Cause::Retry);
             self.transmit_bytes(connection, frame);
         }
@@ -287,7 +287,7 @@ impl Server {
 impl Conversation {
     /// Where in the hot tail an entry stands.
     pub(super) fn tail_position(&self, seq: Seq) -> Option<usize> {
-        let first = self.tail.front()?.entry.seq;
+        let first = self.tail.front()?.seq;
         let at = usize::try_from(seq.checked_sub(first)?).ok()?;
         (at < self.tail.len()).then_some(at)
     }

@@ -164,6 +164,19 @@ impl Server {
         server
     }
 
+    /// The same, for a caller that makes its batches from [`Self::proposals`]: there is no [`Effect::Propose`] then, and no
+    /// record is copied for it.
+    #[must_use]
+    pub fn with_proposals_kept(mut self) -> Self {
+        self.keeps_proposals = true;
+        self
+    }
+
+    /// What was proposed and not answered yet, without the oldest so many.
+    pub fn proposals(&self, after: usize) -> impl ExactSizeIterator<Item = &Record> + Clone {
+        self.proposals.range(after.min(self.proposals.len())..).map(|proposal| &proposal.record)
+    }
+
     /// Takes one input. `wall_ms` is the wall clock, for entries' informative time stamps and tokens' expiry only.
     pub fn handle(&mut self, now: Time, wall_ms: u64, input: Input) {
         self.now = self.now.max(now);

@@ -44,6 +44,8 @@ pub struct Server {
     pub(super) connections: FxHashMap<ConnectionId, Connection>,
     /// What was proposed and not yet committed, oldest first.
     pub(super) proposals: VecDeque<Proposal>,
+    /// See [`Server::with_proposals_kept`].
+    pub(super) keeps_proposals: bool,
     /// How many of those are entries.
     pub(super) entries_pending: usize,
     pub(super) loads: BTreeMap<LoadId, super::sync::PendingLoad>,
@@ -164,11 +166,19 @@ pub(super) struct Stay {
     pub(super) until: Option<Seq>,
 }
 
-/// A recent entry with its ready-made first `Deliver` (for those who saw the entry before it).
+/// A recent entry as its ready-made first `Deliver` (for those who saw the entry before it).
 #[derive(Clone, Debug)]
 pub(super) struct TailEntry {
-    pub(super) entry: Entry,
+    pub(super) seq: Seq,
+    pub(super) body_bytes: usize,
     pub(super) frame: Bytes,
+}
+
+impl TailEntry {
+    /// Taken from the frame: few need it, and what holds nothing else of an entry lets go of what it arrived in.
+    pub(super) fn entry(&self) -> Entry {
+        crate::codec::entry_of(&self.frame).expect("a frame that was encoded here has an entry")
+    }
 }
 
 /// A device in a conversation.
@@ -226,6 +236,7 @@ impl Server {
             conversations_free: Vec::new(),
             connections: FxHashMap::default(),
             proposals: VecDeque::new(),
+            keeps_proposals: false,
             entries_pending: 0,
             loads: BTreeMap::new(),
             load_next: 0,

@@ -1,6 +1,5 @@
 //! Pages: history for the application, and catch-up for devices that are behind.
 
-use super::accept::body_bytes;
 use super::state::{ConversationIx, DeviceIx, Server};
 use super::{ConnectionId, Effect, LoadFailed, LoadId};
 use crate::codec::{Frame, Page, Purpose};
@@ -65,11 +64,11 @@ impl Server {
         if let Some(at) = state.tail_position(first) {
             let mut bytes = 0;
             let fits = |item: &&super::state::TailEntry| {
-                bytes += body_bytes(&item.entry.body);
-                bytes <= limits::PAGE_BYTES_MAX || bytes == body_bytes(&item.entry.body)
+                bytes += item.body_bytes;
+                bytes <= limits::PAGE_BYTES_MAX || bytes == item.body_bytes
             };
             let entries = state.tail.range(at..).take(entries_max).take_while(fits);
-            let entries: Vec<Entry> = entries.map(|item| item.entry.clone()).collect();
+            let entries: Vec<Entry> = entries.map(super::state::TailEntry::entry).collect();
             self.send_page((connection, device), ix, wanted, entries);
             return;
         }

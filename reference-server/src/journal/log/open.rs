@@ -1,12 +1,14 @@
 //! Opening a log: which files there are, and what of them is not in the store yet.
 
 use std::io;
+use std::mem::take;
 use std::sync::Arc;
 
 use super::block::{Segment, SegmentError, SegmentHeader, read_segment};
 use super::{LOG_NAMES, Log, LogOptions, Position, decode_record, file_of};
 use crate::disk::{Directory, SECTOR_BYTES, Volume};
 use crate::journal::JournalError;
+use crate::journal::batch::Batch;
 use crate::journal::overlay::Overlay;
 use crate::journal::rows::Stamp;
 
@@ -197,7 +199,9 @@ fn overlay_of(segment: &Segment<'_>, name: &str) -> Result<Overlay, JournalError
         }
         position.next_block += 1;
         position.checksum = block.checksum;
-        overlay.add(records, position);
+        let mut batch = Batch::from(records);
+        let block = take(&mut batch.block);
+        overlay.add(batch, block, position);
     }
     Ok(overlay)
 }

@@ -6,12 +6,27 @@ use avouch_engine::chain;
 use avouch_engine::ids::{ConversationId, DeviceId, DeviceKey, UserId};
 use avouch_engine::journal::Record;
 
-use crate::journal::rows::{decode_entry, encode_entry, take_u32, take_u64};
+use crate::journal::rows::{decode_entry, encode_entry, entry_bytes, take_u32, take_u64};
 
 const ENTRY: u8 = 0;
 const CURSOR: u8 = 1;
 const RECEIPTS_CONFIRMED: u8 = 2;
 const DEVICE: u8 = 3;
+
+/// Where in the record of an entry the entry begins: behind the kind, the conversation, the position and the length.
+pub(in crate::journal) const ENTRY_AT: usize = 1 + 8 + 8 + 4;
+const DEVICE_BYTES: usize = 8 + 4;
+const PLACE_BYTES: usize = 8 + DEVICE_BYTES;
+
+/// How many bytes [`encode_record`] appends.
+pub fn encoded_bytes(record: &Record) -> usize {
+    match record {
+        Record::Entry { entry, .. } => ENTRY_AT + entry_bytes(entry),
+        Record::Cursor { .. } => 1 + PLACE_BYTES + 3 * 8,
+        Record::ReceiptsConfirmed { .. } => 1 + PLACE_BYTES + 8,
+        Record::Device { .. } => 1 + DEVICE_BYTES + 8,
+    }
+}
 
 /// Appends a record.
 pub fn encode_record(record: &Record, bytes: &mut Vec<u8>) {

@@ -1,0 +1,92 @@
+//! Records that become durable together, as the bytes of a block of the log.
+//!
+//! Whoever has the records at hand encodes them here, once. The journal writes the block, keeps it as it is until the store
+//! has its records, answers reads from it, and copies entries from it into the store.
+
+use avouch_engine::ids::{ConversationId, Seq};
+use avouch_engine::journal::Record;
+
+use super::approximate_bytes;
+use super::log::block::{BLOCK_HEADER_BYTES, begin_block};
+use super::log::{ENTRY_AT, encode_record, encoded_bytes};
+use crate::disk::SECTOR_BYTES;
+
+/// A batch for [`super::Journal::commit`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Batch {
+    /// A block of the log, whose header is filled in when it is written.
+    pub(super) block: Vec<u8>,
+    /// What the block has of entries,
+    pub(super) entries: Vec<Placed>,
+    /// and everything else; both in order.
+    pub(super) rest: Vec<Record>,
+    approximate_bytes: u64,
+}
+
+/// Where in its block an entry stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Placed {
+    pub(super) conversation: ConversationId,
+    pub(super) seq: Seq,
+    pub(super) fingerprint: u64,
+    pub(super) from: u32,
+    pub(super) to: u32,
+}
+
+impl Batch {
+    /// Of these records, in this order.
+    pub fn of<'a>(records: impl Iterator<Item = &'a Record> + Clone) -> Self {
+        // The block stays in memory for a while: it gets the room that it needs, padding and all, and no more.
+        let (count, bytes) = records.clone().fold((0, BLOCK_HEADER_BYTES), |(count, bytes), record| {
+            (count + 1, bytes + encoded_bytes(record))
+        });
+        let mut batch = Self {
+            block: Vec::with_capacity(bytes.next_multiple_of(SECTOR_BYTES)),
+            entries: Vec::with_capacity(count),
+            rest: Vec::new(),
+            approximate_bytes: 0,
+        };
+        begin_block(&mut batch.block);
+        for record in records {
+            batch.push(record);
+        }
+        batch
+    }
+
+    fn push(&mut self, record: &Record) {
+        self.approximate_bytes += approximate_bytes(record) as u64;
+        let from = (self.block.len() + ENTRY_AT) as u32;
+        encode_record(record, &mut self.block);
+        match record {
+            Record::Entry { conversation, fingerprint, entry } => self.entries.push(Placed {
+                conversation: *conversation,
+                seq: entry.seq,
+                fingerprint: *fingerprint,
+                from,
+                to: self.block.len() as u32,
+            }),
+            other => self.rest.push(other.clone()),
+        }
+    }
+
+    /// How many records it has.
+    pub fn len(&self) -> usize {
+        self.entries.len() + self.rest.len()
+    }
+
+    /// Whether it has none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// What it adds to the log, about.
+    pub(super) fn approximate_bytes(&self) -> u64 {
+        self.approximate_bytes
+    }
+}
+
+impl<T: AsRef<[Record]>> From<T> for Batch {
+    fn from(records: T) -> Self {
+        Self::of(records.as_ref().iter())
+    }
+}
