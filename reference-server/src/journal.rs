@@ -225,7 +225,7 @@ impl Journal {
     /// Makes a batch durable: one write, one sync.
     pub fn commit(&mut self, batch: impl Into<Batch>) -> Result<(), CommitError> {
         self.begin(batch)?;
-        self.settle()
+        self.settle().map(drop)
     }
 
     /// The first half of [`Self::commit`]: afterwards the batch is written, but not durable before
@@ -250,15 +250,16 @@ impl Journal {
         }
     }
 
-    /// The second half of [`Self::commit`].
-    pub fn settle(&mut self) -> Result<(), CommitError> {
+    /// The second half of [`Self::commit`]; how many records are durable now.
+    pub fn settle(&mut self) -> Result<usize, CommitError> {
         if let Err(error) = self.log.settle() {
             return Err(self.poison(&error));
         }
         self.counters.commits += 1;
-        self.counters.records += self.in_flight.as_ref().map_or(0, Batch::len) as u64;
+        let records = self.in_flight.as_ref().map_or(0, Batch::len);
+        self.counters.records += records as u64;
         self.take_in_flight();
-        Ok(())
+        Ok(records)
     }
 
     /// Whether a batch would have to wait for the checkpoint that is under way: [`Self::begin`] would refuse it.

@@ -11,6 +11,9 @@ use super::log::block::{BLOCK_HEADER_BYTES, begin_block};
 use super::log::{ENTRY_AT, encode_record, encoded_bytes};
 use crate::disk::SECTOR_BYTES;
 
+/// Where one batch is appended to another, more will follow: it gets at least this much room, in bytes.
+const APPEND_BYTES: usize = 32 << 10;
+
 /// A batch for [`super::Journal::commit`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Batch {
@@ -69,6 +72,25 @@ impl Batch {
         }
     }
 
+    /// Goes on with what another has.
+    pub(crate) fn append(&mut self, other: Self) {
+        let shift = (self.block.len() - BLOCK_HEADER_BYTES) as u32;
+        let records = &other.block[BLOCK_HEADER_BYTES..];
+        if self.block.capacity() - self.block.len() < records.len() {
+            self.block.reserve(records.len().max(APPEND_BYTES));
+        }
+        self.block.extend_from_slice(records);
+        let moved = |placed: Placed| Placed { from: placed.from + shift, to: placed.to + shift, ..placed };
+        self.entries.extend(other.entries.into_iter().map(moved));
+        self.rest.extend(other.rest);
+        self.approximate_bytes += other.approximate_bytes;
+    }
+
+    /// Gives room back that it does not need.
+    pub(crate) fn shrink(&mut self) {
+        self.block.shrink_to(self.block.len().next_multiple_of(SECTOR_BYTES));
+    }
+
     /// How many records it has.
     pub fn len(&self) -> usize {
         self.entries.len() + self.rest.len()
@@ -80,7 +102,7 @@ impl Batch {
     }
 
     /// What it adds to the log, about.
-    pub(super) fn approximate_bytes(&self) -> u64 {
+    pub(crate) fn approximate_bytes(&self) -> u64 {
         self.approximate_bytes
     }
 }

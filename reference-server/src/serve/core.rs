@@ -9,7 +9,7 @@
 
 use avouch_engine::defects::Defect;
 use avouch_engine::ids::Time;
-use avouch_engine::journal::{Entry, Query, Recovered};
+use avouch_engine::journal::{Entry, Query, Record, Recovered};
 use avouch_engine::server::{
     Config, ConnectionId, Effect as EngineEffect, Input, LoadFailed, LoadId, Server, Stats,
 };
@@ -20,9 +20,9 @@ use crate::journal::{BATCH_BYTES_MAX, BATCH_RECORDS_MAX, Batch, CommitError, app
 /// An answer of the journal.
 #[derive(Debug)]
 pub enum Answer {
-    /// The batch is durable.
-    Committed,
-    /// The batch was definitely without effect.
+    /// So many of the oldest records that were handed over are durable.
+    Committed(usize),
+    /// The batch was definitely without effect, and what was handed over behind it will have none.
     Refused(String),
     /// What became of the batch is unknown; the journal must be reopened.
     Poisoned(String),
@@ -30,10 +30,10 @@ pub enum Answer {
     Loaded(LoadId, Result<Vec<Entry>, LoadFailed>),
 }
 
-impl From<Result<(), CommitError>> for Answer {
-    fn from(outcome: Result<(), CommitError>) -> Self {
+impl From<Result<usize, CommitError>> for Answer {
+    fn from(outcome: Result<usize, CommitError>) -> Self {
         match outcome {
-            Ok(()) => Self::Committed,
+            Ok(records) => Self::Committed(records),
             Err(CommitError::Refused(why)) => Self::Refused(why),
             Err(CommitError::Poisoned(why)) => Self::Poisoned(why),
         }
@@ -61,20 +61,22 @@ pub enum Effect {
     Transmit(ConnectionId, Bytes),
     /// End a connection, after what was transmitted so far.
     Close(ConnectionId),
-    /// Make this durable: one batch, one sync. There is no other before its answer.
+    /// Make this durable: one batch, one sync. There is no other before its answer, but see [`Core::with_batches_ahead`].
     Commit(Batch),
     /// Read durable entries, also those of a batch that was answered before.
     Load(LoadId, Query),
 }
 
 /// The engine, and how far the journal is with what it has proposed: the oldest proposals are answered (and the engine was
-/// not told yet), those behind them are in the batch under way, the rest wait.
+/// not told yet), those behind them were handed over, the rest wait.
 pub struct Core {
     engine: Server,
     config: Config,
     seed: u64,
-    /// Proposals in the batch under way.
-    committing: Option<usize>,
+    /// Proposals that the journal has got and not answered.
+    handed_over: usize,
+    /// See [`Self::with_batches_ahead`].
+    hands_ahead: bool,
     /// Answered, but not told to the engine yet: when, by both clocks, and how many.
     committed: Option<(Time, u64, usize)>,
     batch_records_max: usize,
@@ -90,7 +92,8 @@ impl Core {
             engine,
             config,
             seed,
-            committing: None,
+            handed_over: 0,
+            hands_ahead: false,
             committed: None,
             batch_records_max: BATCH_RECORDS_MAX,
             overslept: 0,
@@ -104,6 +107,15 @@ impl Core {
         self
     }
 
+    /// Hands over what was proposed in a turn at the end of that turn, also while a batch is under way. The caller puts together
+    /// what gathers until that is over: then the disk waits for nobody.
+    #[must_use]
+    pub fn with_batches_ahead(mut self) -> Self {
+        // Where nothing waits, nobody can oversleep.
+        self.hands_ahead = !self.config.defects.has(Defect::LostWakeUp);
+        self
+    }
+
     /// Takes an input of the engine that is no answer of the journal. `wall_ms`: Unix time.
     pub fn handle(&mut self, now: Time, wall_ms: u64, input: Input) {
         self.tell_committed();
@@ -114,16 +126,17 @@ impl Core {
     pub fn answer(&mut self, now: Time, wall_ms: u64, answer: Answer) -> Answered {
         self.tell_committed();
         match answer {
-            Answer::Committed => {
-                let count = self.committing.take().unwrap_or(0);
+            Answer::Committed(count) => {
+                self.handed_over = self.handed_over.saturating_sub(count);
                 self.committed = Some((now, wall_ms, count)).filter(|_| count > 0);
-                self.overslept = if self.config.defects.has(Defect::LostWakeUp) { self.waiting() } else { 0 };
+                self.overslept =
+                    if self.config.defects.has(Defect::LostWakeUp) { self.waiting().len() } else { 0 };
                 Answered::Committed(count)
             }
             Answer::Refused(why) => {
                 // All proposals outstanding at this moment fail, also those that no batch has yet.
                 let outstanding = self.engine.proposals(0).len();
-                self.committing = None;
+                self.handed_over = 0;
                 self.overslept = 0;
                 self.engine.handle(now, wall_ms, Input::Refused(outstanding));
                 Answered::Refused(outstanding, why)
@@ -138,7 +151,7 @@ impl Core {
 
     /// Back to what is durable, as after a restart.
     pub fn start_over(&mut self, recovered: Recovered) {
-        self.committing = None;
+        self.handed_over = 0;
         self.committed = None;
         self.overslept = 0;
         self.seed = self.seed.wrapping_add(1);
@@ -190,23 +203,23 @@ impl Core {
         }
     }
 
-    /// How many proposals the journal has got.
-    fn handed_over(&self) -> usize {
-        self.committing.unwrap_or(0) + self.committed.map_or(0, |(_, _, count)| count)
+    /// Whether the journal has something to do.
+    pub fn is_committing(&self) -> bool {
+        self.handed_over > 0
     }
 
-    /// How many it has not.
-    fn waiting(&self) -> usize {
-        self.engine.proposals(self.handed_over()).len()
+    /// What the journal has not got yet.
+    fn waiting(&self) -> impl ExactSizeIterator<Item = &Record> + Clone {
+        let answered = self.committed.map_or(0, |(_, _, count)| count);
+        self.engine.proposals(answered + self.handed_over)
     }
 
-    /// If there is no other under way, and something waits.
+    /// If something waits, and there is no other under way or that does not matter.
     fn next_batch(&mut self) -> Option<Batch> {
-        let waiting = self.engine.proposals(self.handed_over());
-        if self.committing.is_some() || waiting.len() <= self.overslept {
+        let waiting = self.waiting();
+        if (self.is_committing() && !self.hands_ahead) || waiting.len() <= self.overslept {
             return None;
         }
-        self.overslept = 0;
         let mut bytes = 0;
         let fitting = waiting.clone().take(self.batch_records_max).take_while(|record| {
             let fits = bytes < BATCH_BYTES_MAX;
@@ -214,8 +227,10 @@ impl Core {
             fits
         });
         let count = fitting.count();
-        self.committing = Some(count);
-        Some(Batch::of(waiting.take(count)))
+        let batch = Batch::of(waiting.take(count));
+        self.handed_over += count;
+        self.overslept = 0;
+        Some(batch)
     }
 }
 
@@ -265,14 +280,37 @@ mod tests {
         hello(&mut core, 3);
         let meanwhile = effects(&mut core);
         assert!(meanwhile.is_empty(), "one batch at a time, and no answer before it: {meanwhile:?}");
-        assert_eq!(core.answer(Time(1), 0, Answer::Committed), Answered::Committed(1));
+        assert_eq!(core.answer(Time(1), 0, Answer::Committed(1)), Answered::Committed(1));
         let second = effects(&mut core);
         assert!(matches!(second.first(), Some(Effect::Commit(batch)) if batch.len() == 2), "{second:?}");
         assert!(matches!(second.last(), Some(Effect::Transmit(HERE, _))), "{second:?}");
         assert!(!core.is_settled());
-        assert_eq!(core.answer(Time(2), 0, Answer::Committed), Answered::Committed(2));
+        assert_eq!(core.answer(Time(2), 0, Answer::Committed(2)), Answered::Committed(2));
         effects(&mut core);
         assert!(core.is_settled());
+    }
+
+    #[test]
+    fn batches_ahead_are_answered_in_order_and_in_any_portions() {
+        let mut core = core().with_batches_ahead();
+        for device in 1..=3 {
+            hello(&mut core, device);
+            let effects = effects(&mut core);
+            assert!(matches!(&effects[..], [Effect::Commit(batch)] if batch.len() == 1), "{effects:?}");
+        }
+        assert_eq!(core.answer(Time(1), 0, Answer::Committed(2)), Answered::Committed(2));
+        assert!(core.is_committing());
+        let welcomed = effects(&mut core);
+        let expected = [ConnectionId(1), ConnectionId(2)];
+        let connections: Vec<_> = welcomed
+            .iter()
+            .filter_map(|effect| if let Effect::Transmit(id, _) = effect { Some(*id) } else { None })
+            .collect();
+        assert_eq!(connections, expected, "{welcomed:?}");
+        let refused = core.answer(Time(2), 0, Answer::Refused("no room".into()));
+        assert_eq!(refused, Answered::Refused(1, "no room".into()));
+        effects(&mut core);
+        assert!(core.is_settled() && !core.is_committing());
     }
 
     #[test]

@@ -1,8 +1,13 @@
 //! Where the journal's work is done: in the engine's task, or on a thread of its own, with another for checkpoints. One
 //! batch at a time; reads see durable entries only, and are answered after every commit that they may have seen.
+//!
+//! What the thread is handed during a sync gathers (see [`queue`]), and makes up the next batch as soon as that sync is over.
+
+mod queue;
 
 use std::collections::VecDeque;
 use std::future::pending;
+use std::sync::Arc;
 use std::sync::mpsc as blocking;
 use std::thread;
 
@@ -16,6 +21,7 @@ use tracing::{debug, error, warn};
 use super::core::Answer;
 use super::{JournalMode, ServeError};
 use crate::journal::{Batch, Checkpoint, Checkpointed, Journal, JournalCounters, JournalError, Retired};
+use queue::Queue;
 
 /// Commands that may wait for the thread: every read that the engine may have under way, a batch and a question.
 const COMMANDS_MAX: usize = LOADS_MAX + 2;
@@ -28,20 +34,24 @@ pub(super) enum Store {
 }
 
 impl Store {
-    pub(super) fn new(mode: JournalMode, journal: Journal) -> Result<Self, ServeError> {
+    pub(super) fn new(
+        mode: JournalMode,
+        journal: Journal,
+        batch_records_max: usize,
+    ) -> Result<Self, ServeError> {
         match mode {
             JournalMode::Inline => {
                 Ok(Self::Inline(Box::new(Inline { journal, answers: VecDeque::new(), durable_at: None })))
             }
-            JournalMode::Thread => Thread::start(journal).map(Self::Thread),
+            JournalMode::Thread => Thread::start(journal, batch_records_max).map(Self::Thread),
         }
     }
 
-    /// Hands a batch over. At most one at a time.
+    /// Hands a batch over. Inline, at most one at a time.
     pub(super) fn submit(&mut self, batch: Batch) {
         match self {
             Self::Inline(inline) => inline.submit(batch),
-            Self::Thread(thread) => thread.send(Command::Commit(batch)),
+            Self::Thread(thread) => thread.submit(batch),
         }
     }
 
@@ -59,7 +69,14 @@ impl Store {
     pub(super) async fn answer(&mut self) -> Result<Answer, ServeError> {
         match self {
             Self::Inline(inline) => Ok(inline.answer().await),
-            Self::Thread(thread) => thread.answers.recv().await.ok_or(ServeError::JournalThread),
+            Self::Thread(thread) => {
+                let answer = thread.answers.recv().await.ok_or(ServeError::JournalThread)?;
+                if matches!(answer, Answer::Refused(_)) {
+                    // It concerns everything that was handed over until now; what comes next is new.
+                    thread.queue.open();
+                }
+                Ok(answer)
+            }
         }
     }
 
@@ -74,6 +91,7 @@ impl Store {
             Self::Thread(thread) => {
                 let recovered = thread.ask(Command::Reopen).await?;
                 while thread.answers.try_recv().is_ok() {}
+                thread.queue.open();
                 Ok(recovered)
             }
         }
@@ -128,7 +146,7 @@ impl Inline {
     /// A checkpoint takes no simulated time.
     fn settle(&mut self) -> Answer {
         let answer = Answer::from(self.journal.settle());
-        if let (Answer::Committed, Some(work)) = (&answer, self.journal.checkpoint()) {
+        if let (Answer::Committed(_), Some(work)) = (&answer, self.journal.checkpoint()) {
             drop(finish(&mut self.journal, work.run()));
         }
         answer
@@ -139,12 +157,14 @@ impl Inline {
 #[derive(Debug)]
 pub(super) struct Thread {
     commands: blocking::SyncSender<Command>,
+    queue: Arc<Queue>,
     answers: mpsc::Receiver<Answer>,
 }
 
 #[derive(Debug)]
 enum Command {
-    Commit(Batch),
+    /// There is something in the queue.
+    Commit,
     Load(LoadId, Query),
     Reopen(oneshot::Sender<Result<Recovered, JournalError>>),
     Counters(oneshot::Sender<JournalCounters>),
@@ -152,13 +172,20 @@ enum Command {
 }
 
 impl Thread {
-    fn start(journal: Journal) -> Result<Self, ServeError> {
+    fn start(journal: Journal, batch_records_max: usize) -> Result<Self, ServeError> {
         let (commands, received) = blocking::sync_channel(COMMANDS_MAX);
         let (sender, answers) = mpsc::channel(COMMANDS_MAX);
         let checkpoints = Checkpoints::start()?;
-        let worker = Worker { journal, checkpoints, is_checkpointing: false };
+        let queue = Arc::new(Queue::new(batch_records_max));
+        let worker = Worker { journal, queue: Arc::clone(&queue), checkpoints, is_checkpointing: false };
         spawn("journal", move || work(worker, &received, &sender))?;
-        Ok(Self { commands, answers })
+        Ok(Self { commands, queue, answers })
+    }
+
+    fn submit(&self, batch: Batch) {
+        if self.queue.push(batch) {
+            self.send(Command::Commit);
+        }
     }
 
     /// Never waits: the engine's limits keep the queue below its capacity. A thread that is gone shows in the answers.
@@ -182,59 +209,66 @@ fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> Result<(), ServeEr
 /// The thread. Commits go before reads, but a read that waits is never passed by more than one.
 fn work(mut worker: Worker, commands: &blocking::Receiver<Command>, answers: &mpsc::Sender<Answer>) {
     let mut loads = VecDeque::new();
+    let (mut has_batches, mut just_committed) = (false, false);
     loop {
-        let command = if loads.is_empty() {
+        let command = if loads.is_empty() && !has_batches {
             let Ok(command) = commands.recv() else { return };
             Some(command)
         } else {
             commands.try_recv().ok()
         };
-        let answer = match command {
-            Some(Command::Commit(batch)) => worker.commit(batch),
-            Some(Command::Load(load, query)) => {
-                loads.push_back((load, query));
-                continue;
-            }
+        match command {
+            Some(Command::Commit) => has_batches = true,
+            Some(Command::Load(load, query)) => loads.push_back((load, query)),
             Some(Command::Reopen(asked)) => {
                 loads.clear();
                 let _ = asked.send(reopen(&mut worker.journal));
-                continue;
             }
             Some(Command::Counters(asked)) => {
                 let _ = asked.send(worker.journal.counters());
-                continue;
             }
             Some(Command::Close(asked)) => {
                 worker.join_checkpoint();
                 let _ = asked.send(worker.journal.close());
                 return;
             }
-            None => match loads.pop_front() {
-                Some((load, query)) => Answer::Loaded(load, read(&mut worker.journal, &query)),
-                None => continue,
-            },
-        };
-        if answers.blocking_send(answer).is_err() {
-            return;
+            None => {
+                let is_read_due = just_committed && !loads.is_empty();
+                let committed = if has_batches && !is_read_due { worker.commit_next() } else { None };
+                just_committed = committed.is_some();
+                has_batches &= just_committed || is_read_due;
+                let read = |(load, query)| Answer::Loaded(load, read(&mut worker.journal, &query));
+                let Some(answer) = committed.or_else(|| loads.pop_front().map(read)) else { continue };
+                if answers.blocking_send(answer).is_err() {
+                    return;
+                }
+                worker.advance_checkpoint();
+            }
         }
-        worker.advance_checkpoint();
     }
 }
 
 /// The journal, and who does its checkpoints.
 struct Worker {
     journal: Journal,
+    queue: Arc<Queue>,
     checkpoints: Checkpoints,
     is_checkpointing: bool,
 }
 
 impl Worker {
-    fn commit(&mut self, batch: Batch) -> Answer {
+    /// Makes the next batch durable, if there is one.
+    fn commit_next(&mut self) -> Option<Answer> {
+        let batch = self.queue.pop()?;
         if self.journal.is_waiting(&batch) {
             debug!("the log is full: a batch waits for the checkpoint");
             self.join_checkpoint();
         }
-        Answer::from(self.journal.commit(batch))
+        let outcome = self.journal.begin(batch).and_then(|_| self.journal.settle());
+        if outcome.is_err() {
+            self.queue.close();
+        }
+        Some(Answer::from(outcome))
     }
 
     /// Takes a result back, and begins what is to do.
@@ -331,3 +365,6 @@ fn reopen(journal: &mut Journal) -> Result<Recovered, JournalError> {
     journal.reopen()?;
     journal.recover()
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,7 +1,7 @@
 //! The engine's task: one event, then everything that the engine wants done about it, then the next event.
 
 use std::future::Future;
-use std::mem::take;
+use std::mem::{replace, take};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 
@@ -17,8 +17,8 @@ use super::connection::{self, Context, Event, FRAMES_OUT_EXPECTED, Outbound};
 use super::core::{Answer, Answered, Core, Effect};
 use super::store::Store;
 use super::{
-    ACCEPT_PAUSE, INPUTS_PER_TURN, REOPEN_ATTEMPTS, REOPEN_PAUSE, STOP_TIMEOUT, ServeError, ServeOptions,
-    Spawn, Stopped,
+    ACCEPT_PAUSE, INPUTS_PER_TURN, JournalMode, REOPEN_ATTEMPTS, REOPEN_PAUSE, STOP_TIMEOUT, ServeError,
+    ServeOptions, Spawn, Stopped,
 };
 use crate::listener::Listener;
 use crate::metrics::{MetricsSource, Shell as Numbers, Snapshot};
@@ -55,10 +55,14 @@ impl Shell {
             "the journal is open"
         );
         let untaken_max = options.config.untaken_frames_max + UNTAKEN_SLACK;
+        let core = Core::new(options.config, recovered, options.seed)
+            .with_batch_records_max(options.batch_records_max);
         Ok(Self {
-            core: Core::new(options.config, recovered, options.seed)
-                .with_batch_records_max(options.batch_records_max),
-            store: Store::new(options.mode, options.journal)?,
+            core: match options.mode {
+                JournalMode::Inline => core,
+                JournalMode::Thread => core.with_batches_ahead(),
+            },
+            store: Store::new(options.mode, options.journal, options.batch_records_max)?,
             wall_ms: options.wall_ms,
             started: Instant::now(),
             context: Context { events, tls: options.tls, untaken_max },
@@ -212,7 +216,8 @@ impl Shell {
         let (now, wall_ms) = self.now();
         match self.core.answer(now, wall_ms, answer) {
             Answered::Committed(count) => {
-                if let Some(since) = self.committing_since.take() {
+                let next_since = self.core.is_committing().then(Instant::now);
+                if let Some(since) = replace(&mut self.committing_since, next_since) {
                     self.numbers.commit_seconds.record(since.elapsed().as_secs_f64());
                     self.numbers.batch_records.record(count as f64);
                 }
@@ -262,7 +267,7 @@ impl Shell {
                         self.connections.remove(&id);
                     }
                     Effect::Commit(batch) => {
-                        self.committing_since = Some(Instant::now());
+                        self.committing_since.get_or_insert_with(Instant::now);
                         self.store.submit(batch);
                     }
                     Effect::Load(load, query) => self.store.load(load, query),

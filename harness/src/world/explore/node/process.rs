@@ -245,7 +245,7 @@ impl Process {
     /// The sync under way is over. A checkpoint that is due then takes no simulated time; one that fails is due again.
     fn settle(&mut self) {
         let answer = Answer::from(self.journal.settle());
-        if let (Answer::Committed, Some(work)) = (&answer, self.journal.checkpoint()) {
+        if let (Answer::Committed(_), Some(work)) = (&answer, self.journal.checkpoint()) {
             let _failed = self.journal.checkpointed(work.run());
         }
         self.answers.push_back(answer);
