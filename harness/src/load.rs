@@ -21,7 +21,7 @@ use std::rc::Rc;
 
 use avouch_reports::history::{Device, Header};
 use avouch_reports::latency::{INTERVAL_NS, LatencyGate};
-use avouch_reports::load::{LoadRecord, NoiseFloor};
+use avouch_reports::load::{LoadRecord, NoiseFloor, Tally};
 use avouch_reports::run::Run;
 use avouch_scenarios::load::{Schedule, Sender};
 use avouch_scenarios::plan::Plan;
@@ -112,12 +112,14 @@ pub fn perform_in(
     let brief = brief(&order);
     let (plan, way) = (brief.plan.clone(), way(&order));
     let (apart, taps) = Session::open(brief)?.apart();
-    let taps = taps.by_intervals_of(interval_ns(plan.phases.chaos_ns));
+    let interval_ns = interval_ns(plan.phases.chaos_ns);
+    let taps = taps.by_intervals_of(interval_ns);
     let connects: BTreeMap<Device, u64> = (0..)
         .zip(&plan.devices)
         .filter_map(|(number, device)| Some((Device(number), device.connects_at_ns?)))
         .collect();
-    let scribe = scribe::Scribe::start(taps, connects, live.clone());
+    let tally = Tally::new(connects).by_columns_of(interval_ns);
+    let scribe = scribe::Scribe::start(taps, tally, live.clone());
     let closed = order.window.map(|window| Closed::new(window, &order.schedule));
     let recorder = scribe.recorder(apart.owing(), closed.clone());
     let pace = Pace::new(order.schedule.clone(), closed, order.start_unix_ms, scribe.flusher());

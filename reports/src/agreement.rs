@@ -61,6 +61,66 @@ pub fn pairs(one: &Run, other: &Run) -> Vec<Pair> {
     one.judgements.iter().filter_map(pair).collect()
 }
 
+/// A guarantee that one run of a scenario breaks, and the other does not.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Contrary {
+    /// The scenario.
+    pub scenario: String,
+    /// Its seed, where it had one.
+    pub seed: Option<u64>,
+    /// Where each of the runs took place.
+    pub worlds: [String; 2],
+    /// What both say.
+    pub pair: Pair,
+}
+
+impl fmt::Display for Contrary {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let seed = self.seed.map_or_else(|| "no seed".to_owned(), |seed| format!("seed {seed}"));
+        let [here, there] = &self.worlds;
+        write!(formatter, "{} ({seed}), {here} and {there}: {}", self.scenario, self.pair)
+    }
+}
+
+/// What two sets of runs have in common.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Agreements {
+    /// What the sets are called.
+    pub names: [String; 2],
+    /// Runs that both have.
+    pub runs: u64,
+    /// Runs that only one of them has.
+    pub alone: u64,
+    /// Verdicts that are the same.
+    pub same: u64,
+    /// Not put to the test on one side at least.
+    pub untested: u64,
+    /// Not decided on one side at least.
+    pub undecided: u64,
+    /// Where one side accuses and the other does not.
+    pub contrary: Vec<Contrary>,
+}
+
+impl Agreements {
+    /// Takes two runs of one scenario with one seed.
+    pub fn add(&mut self, one: &Run, other: &Run) {
+        self.runs += 1;
+        for pair in pairs(one, other) {
+            match pair.agreement() {
+                Agreement::Same => self.same += 1,
+                Agreement::Untested => self.untested += 1,
+                Agreement::Undecided => self.undecided += 1,
+                Agreement::Contrary => self.contrary.push(Contrary {
+                    scenario: one.header.scenario.clone(),
+                    seed: one.header.seed,
+                    worlds: [one.header.world.clone(), other.header.world.clone()],
+                    pair,
+                }),
+            }
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

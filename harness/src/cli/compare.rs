@@ -5,12 +5,13 @@ mod latency;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
-use avouch_reports::agreement::{Agreement, Pair, pairs};
+use avouch_reports::agreement::Agreements;
 use avouch_reports::compare::{Change, Comparison};
 use avouch_reports::escape;
-use avouch_reports::render::{write_comparison_page, write_comparison_text};
+use avouch_reports::render::{write_agreement_page, write_comparison_page, write_comparison_text};
 use avouch_reports::run::{RUN_BYTES_MAX, Run};
 
 use super::Exit;
@@ -29,7 +30,8 @@ pub(super) struct Args {
     one: PathBuf,
     /// Another: the same load on another version, or the same scenarios with the same seeds in another world
     other: PathBuf,
-    /// Write a page as well: both load tests' latencies drawn over each other, by percentile and over time
+    /// Write a page as well: of load tests, latencies drawn over each other, by percentile and over time; of other runs, where
+    /// their verdicts differ
     #[arg(long, value_name = "FILE")]
     html: Option<PathBuf>,
 }
@@ -60,27 +62,12 @@ fn tell(comparison: &Comparison, args: &Args, output: Output) -> Exit {
     };
     let mut text = Vec::new();
     write_comparison_text(comparison, &mut text).expect("writing to memory does not fail");
-    let written = args.html.as_ref().map_or(Ok::<(), String>(()), |path| {
-        write_file(path, |out| write_comparison_page(comparison, output.language(), out))?;
-        output.say(format!("page: {}", path.display()));
-        Ok(())
-    });
-    if let Err(words) = written {
-        output.error(words);
-        return output.result(&text, exit.worse(Exit::Usage));
-    }
+    let exit = page(args, output, exit, |out| write_comparison_page(comparison, output.language(), out));
     output.result(&text, exit)
 }
 
 /// Guarantee by guarantee.
 fn verdicts(args: &Args, output: Output) -> Exit {
-    if args.html.is_some() {
-        output.error(
-            "--html draws load tests, and there are none in these folders\n\
-             hint: `avouch load` makes them; the page of other runs is the report.html in their folder",
-        );
-        return Exit::Usage;
-    }
     let (one, other) = match (runs_in(&args.one), runs_in(&args.other)) {
         (Ok(one), Ok(other)) => (one, other),
         (Err(words), _) | (_, Err(words)) => {
@@ -88,44 +75,61 @@ fn verdicts(args: &Args, output: Output) -> Exit {
             return Exit::Usage;
         }
     };
-    let mut text = String::new();
-    let (mut same, mut untested, mut undecided, mut contrary) = (0_u64, 0_u64, 0_u64, 0_u64);
-    let mut runs = 0_usize;
+    let names = [&args.one, &args.other].map(|folder| folder.display().to_string());
+    let mut agreed = Agreements { names, ..Agreements::default() };
     for (key, mine) in &one {
-        let Some(theirs) = other.get(key) else { continue };
-        runs += 1;
-        for pair in pairs(mine, theirs) {
-            match pair.agreement() {
-                Agreement::Same => same += 1,
-                Agreement::Untested => untested += 1,
-                Agreement::Undecided => undecided += 1,
-                Agreement::Contrary => {
-                    contrary += 1;
-                    tell_pair(&mut text, mine, theirs, &pair);
-                }
-            }
+        if let Some(theirs) = other.get(key) {
+            agreed.add(mine, theirs);
         }
     }
-    let alone = one.len() + other.len() - 2 * runs;
-    let words = if contrary > 0 { "CONTRARY" } else { "AGREED" };
+    agreed.alone = one.len() as u64 + other.len() as u64 - 2 * agreed.runs;
+    let exit = match (agreed.contrary.len(), agreed.same) {
+        (1.., _) => Exit::Violated,
+        (0, 0) => Exit::Inconclusive,
+        (0, _) => Exit::Pass,
+    };
+    let exit = page(args, output, exit, |out| write_agreement_page(&agreed, output.language(), out));
+    output.result(text_of(&agreed).as_bytes(), exit)
+}
+
+fn text_of(agreed: &Agreements) -> String {
+    let mut text = String::new();
+    for contrary in &agreed.contrary {
+        let _ = writeln!(text, "{}", escape::visible(&contrary.to_string()));
+    }
+    let Agreements { runs, alone, same, untested, undecided, .. } = agreed;
+    let contrary = agreed.contrary.len();
+    let words = match (contrary, *same) {
+        (1.., _) => "CONTRARY",
+        (0, 0) => "INCONCLUSIVE",
+        (0, _) => "AGREED",
+    };
     let _ = writeln!(
         text,
         "{words}: {runs} runs on both sides, {alone} on one only; {same} verdicts are the same, {contrary} contrary; \
          {untested} were not put to the test, {undecided} not decided, on one side at least"
     );
-    let exit = match (contrary, same) {
-        (1.., _) => Exit::Violated,
-        (0, 0) => Exit::Inconclusive,
-        (0, _) => Exit::Pass,
-    };
-    output.result(text.as_bytes(), exit)
+    text
 }
 
-fn tell_pair(text: &mut String, mine: &Run, theirs: &Run, pair: &Pair) {
-    let header = &mine.header;
-    let seed = header.seed.map_or_else(|| "no seed".to_owned(), |seed| format!("seed {seed}"));
-    let words = format!("{} ({seed}), {} and {}: {pair}", header.scenario, header.world, theirs.header.world);
-    let _ = writeln!(text, "{}", escape::visible(&words));
+/// Writes the page that was asked for, if one was.
+fn page(
+    args: &Args,
+    output: Output,
+    exit: Exit,
+    fill: impl FnOnce(&mut dyn io::Write) -> io::Result<()>,
+) -> Exit {
+    let Some(path) = &args.html else { return exit };
+    match write_file(path, fill) {
+        Ok(()) => {
+            output.say(format!("page: {}", path.display()));
+            exit
+        }
+        Err(words) => {
+            output.error(words);
+            exit.worse(Exit::Usage)
+        }
+    }
 }
 
 /// The runs of a folder, by scenario and seed.

@@ -50,8 +50,9 @@ pub fn merge(folders: &[PathBuf]) -> Result<(Run, LoadRecord), String> {
     let mut header = parts[0].run.header.clone();
     header.notes.push(format!("merged from {} parts", parts.len()));
     let judging = Judging::new(&header, Options::of_target(&header.target), Vec::new());
-    let mut judging = judging.by_intervals_of(super::interval_ns(parts[0].record.duration_ns));
-    let mut tally = Tally::default();
+    let interval_ns = super::interval_ns(parts[0].record.duration_ns);
+    let mut judging = judging.by_intervals_of(interval_ns);
+    let mut tally = Tally::default().by_columns_of(interval_ns);
     for event in Together::open(&parts)? {
         let event = event?;
         judging.observe(&event);
@@ -154,6 +155,7 @@ fn record(parts: &[Part], tally: &Tally, latency: &LatencyRecorder) -> LoadRecor
         latency: StageLatency::all(latency),
         bars: Bar::all(latency),
         seconds: tally.seconds(latency),
+        columns: tally.columns(),
         faults: of_first.collect(),
         generator,
         objectives: first.objectives.iter().map(|objective| again(objective, latency)).collect(),

@@ -106,6 +106,7 @@ pub(super) fn complete(run: &mut Run, order: &Order, way: Way, seen: Seen<'_>) -
         bars: Bar::all(latency),
         connections: tally.connections(),
         seconds,
+        columns: tally.columns(),
         generator,
         noise_floor: order.noise_floor,
         objectives,

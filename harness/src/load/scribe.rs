@@ -1,14 +1,13 @@
 //! Keeps, judges and measures events on a thread of its own.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 
-use avouch_reports::history::{Device, Event};
+use avouch_reports::history::Event;
 use avouch_reports::latency::{From, IntervalFigures, LatencyRecorder, Stage};
 use avouch_reports::load::{Tally, Totals};
 
@@ -85,11 +84,11 @@ impl Failure {
 }
 
 impl Scribe {
-    pub(super) fn start(taps: Taps, connects: BTreeMap<Device, u64>, live: Live) -> Self {
+    pub(super) fn start(taps: Taps, tally: Tally, live: Live) -> Self {
         let (sender, receiver) = sync_channel(BATCHES_MAX);
         let failure = Failure::default();
         let tell = failure.clone();
-        let thread = thread::spawn(move || write(taps, Tally::new(connects), (&receiver, &tell, &live)));
+        let thread = thread::spawn(move || write(taps, tally, (&receiver, &tell, &live)));
         let batch = RefCell::new(Vec::with_capacity(BATCH_EVENTS));
         Self { desk: Rc::new(Desk { batch, sender: RefCell::new(Some(sender)), failure }), thread }
     }

@@ -82,20 +82,17 @@ fn an_exploration_is_shown_again_by_its_record() {
 }
 
 #[test]
-fn plots_of_what_is_no_load_test_are_refused() {
+fn verdicts_that_are_compared_have_a_page_too() {
     let scratch = Scratch::new("pages-compared");
     scratch.write("x.toml", SHORT);
     for out in ["one", "other"] {
         scratch.run(&["run", "x.toml", "--world", "explore", "--out", out]);
     }
-    let compared = scratch.run(&["compare", "one", "other"]);
+    let compared = scratch.run(&["compare", "one", "other", "--html", "page.html"]);
     assert!(compared.stdout.starts_with("AGREED: 1 runs on both sides"), "{}", compared.stdout);
-    let refused = scratch.run(&["compare", "one", "other", "--html", "page.html"]);
-    assert_eq!(refused.code, 2);
-    assert!(
-        refused.stderr.starts_with("error: --html draws load tests, and there are none"),
-        "{}",
-        refused.stderr
-    );
-    assert!(!scratch.path("page.html").exists());
+    assert_eq!(compared.code, 0, "{}", compared.stderr);
+    let page = fs::read_to_string(scratch.path("page.html")).unwrap();
+    assert!(page.contains(">Agreed<") && !page.contains("id=\"contrary\""), "nothing is contrary");
+    let refused = scratch.run(&["compare", "one", "other", "--html", "not/there.html"]);
+    assert!(refused.code == 2 && refused.stderr.contains("cannot write"), "{}", refused.stderr);
 }

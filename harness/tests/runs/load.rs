@@ -71,6 +71,9 @@ fn a_stall_is_in_the_percentiles_and_in_the_fault_window() {
         std::fs::read(folder_of("load-stall").join("latency.hlog")).expect("the run folder has its log");
     let over_time = OverTime::read(log.as_slice()).expect("what was written can be read");
     assert_eq!(over_time.column_ns, 250_000_000, "ten seconds have forty columns");
+    let columns = record.columns.expect("ten seconds and a drain are short enough for them");
+    assert_eq!(columns.length_ns, over_time.column_ns);
+    assert_eq!(columns.rows.iter().map(|column| column.sent).sum::<u64>(), 10_000);
 }
 
 /// The same stall on a simulated clock, where nothing but the stall takes longer than a few milliseconds.
@@ -109,14 +112,23 @@ for = "1s"
 
 #[test]
 fn a_closed_loop_is_labelled_and_sends_by_answers() {
-    let arguments =
-        ["reference", "--closed", "2", "--conversations", "2", "--duration", "1s", "--storm", "3"];
+    let arguments = ["reference", "--closed", "2", "--conversations", "2", "--duration", "1s"];
     let (_, record) = load("load-closed", &arguments);
     assert!(record.arrival.closed_loop && record.totals.accepted > 0);
     assert_eq!(record.totals.missing, 0, "{:?}", record.reasons);
     assert!(record.remarks.iter().any(|words| words.contains("closed loop")), "{:?}", record.remarks);
+}
+
+/// They come at once in the middle, and have seconds until the end, in which next to nothing else is to be done: also a machine that
+/// is taken by others makes three sessions in that.
+#[test]
+fn a_storm_is_counted_and_measured() {
+    let arguments =
+        ["reference", "--rate", "2/s", "--conversations", "1", "--duration", "8s", "--storm", "3"];
+    let (_, record) = load("load-storm", &arguments);
     let connections = record.connections.expect("three sessions were to be made");
     assert_eq!((connections.intended, connections.made), (3, 3));
+    assert!(connections.p50_us.is_some() && connections.p50_us <= connections.max_us, "{connections:?}");
 }
 
 /// Nobody listens there.

@@ -122,6 +122,28 @@ pub struct SecondRow {
     pub late_starts: u64,
 }
 
+/// Rates in columns shorter than a second: a short test has more to show than a few seconds.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct RateColumns {
+    /// How long each is, in nanoseconds: as long as an interval of `latency.hlog`, where acceptances and deliveries are.
+    pub length_ns: u64,
+    /// From the workload's first on, without gaps.
+    pub rows: Vec<RateColumn>,
+}
+
+/// One column. Sends count where they were intended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct RateColumn {
+    /// Sends that the schedule had.
+    pub intended: u64,
+    /// Sends that were made.
+    pub sent: u64,
+    /// Sent and neither accepted nor refused at its end.
+    pub outstanding: u64,
+}
+
 /// A send that begins later than this after its intended time is a late start. Microseconds.
 pub const LATE_US: u64 = 1_000;
 

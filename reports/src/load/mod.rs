@@ -20,8 +20,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use measured::{
-    Bar, Connections, FaultWindow, Floor, Generator, KneeStep, LATE_US, NoiseFloor, Objective, SecondRow,
-    StageLatency, Totals, WindowLatency,
+    Bar, Connections, FaultWindow, Floor, Generator, KneeStep, LATE_US, NoiseFloor, Objective, RateColumn,
+    RateColumns, SecondRow, StageLatency, Totals, WindowLatency,
 };
 pub use modes::{Gap, modes_seen};
 pub use planned::{Arrival, ArrivalKind, Payload, Shape, ShapeKind, Shard};
@@ -79,6 +79,9 @@ pub struct LoadRecord {
     pub connections: Option<Connections>,
     /// One per second of the run from the workload's first on, without gaps, to the last in which something happened.
     pub seconds: Vec<SecondRow>,
+    /// The same in shorter columns; `None` = the test was too long for them.
+    #[serde(default)]
+    pub columns: Option<RateColumns>,
     /// What went wrong on purpose, and what it did.
     pub faults: Vec<FaultWindow>,
     /// How well this tool kept its own schedule.

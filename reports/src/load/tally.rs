@@ -6,7 +6,8 @@ use std::collections::BTreeMap;
 use hdrhistogram::Histogram;
 
 use super::{
-    Bar, Connections, FaultWindow, Generator, LATE_US, SecondRow, StageLatency, Totals, WindowLatency,
+    Bar, Connections, FaultWindow, Generator, LATE_US, RateColumn, RateColumns, SecondRow, StageLatency,
+    Totals, WindowLatency,
 };
 use crate::history::{Device, Event, Phase, Rung, What};
 use crate::latency::{
@@ -16,6 +17,9 @@ use crate::latency::{
 
 /// Seconds of a run that are told one by one; of later ones only the sums.
 pub const SECONDS_MAX: usize = 100_000;
+
+/// Columns shorter than a second that are kept: a run that goes on longer than that has its seconds only.
+const COLUMNS_MAX: usize = 1_000;
 
 /// Percentiles of a stage, in thousandths.
 const STAGE_PERCENTILES_MILLI: [u32; 5] = [50_000, 90_000, 99_000, 99_900, 99_990];
@@ -28,6 +32,8 @@ pub struct Tally {
     now_ns: u64,
     totals: Totals,
     seconds: Vec<SecondRow>,
+    /// Shorter than seconds, if at all.
+    columns: Option<RateColumns>,
     lateness: Histogram<u64>,
     /// Of those accepted: nobody but the sender knows of them.
     written: u64,
@@ -57,6 +63,7 @@ impl Tally {
             now_ns: 0,
             totals: Totals::default(),
             seconds: Vec::new(),
+            columns: None,
             lateness: histogram(),
             written: 0,
             connected: histogram(),
@@ -64,6 +71,14 @@ impl Tally {
             connects,
             active: Vec::new(),
         }
+    }
+
+    /// Rates are told by columns of that length, too, where it is shorter than a second. For whoever has seen nothing yet.
+    #[must_use]
+    pub fn by_columns_of(mut self, length_ns: u64) -> Self {
+        let is_short = (1..INTERVAL_NS).contains(&length_ns);
+        self.columns = is_short.then(|| RateColumns { length_ns, rows: Vec::new() });
+        self
     }
 
     /// Takes the next event.
@@ -95,6 +110,7 @@ impl Tally {
         }
         let outstanding = self.outstanding();
         self.row(event.at_ns, |row| row.outstanding = outstanding);
+        self.column(event.at_ns, |column| column.outstanding = outstanding);
     }
 
     /// Sums so far.
@@ -135,6 +151,10 @@ impl Tally {
             row.sent += 1;
             row.late_starts += u64::from(is_late);
         });
+        self.column(intended_ns, |column| {
+            column.intended += 1;
+            column.sent += 1;
+        });
     }
 
     fn session(&mut self, device: Device) {
@@ -160,6 +180,28 @@ impl Tally {
             self.seconds.push(SecondRow { second, outstanding, ..SecondRow::default() });
         }
         change(&mut self.seconds[index]);
+    }
+
+    fn column(&mut self, at_ns: u64, change: impl FnOnce(&mut RateColumn)) {
+        let (Some(begun_ns), Some(columns)) = (self.begun_ns, &mut self.columns) else { return };
+        let first = begun_ns / columns.length_ns;
+        let Some(index) = (at_ns / columns.length_ns).checked_sub(first).map(|index| index as usize) else {
+            return;
+        };
+        if index >= COLUMNS_MAX {
+            self.columns = None;
+            return;
+        }
+        while columns.rows.len() <= index {
+            let outstanding = columns.rows.last().map_or(0, |column| column.outstanding);
+            columns.rows.push(RateColumn { outstanding, ..RateColumn::default() });
+        }
+        change(&mut columns.rows[index]);
+    }
+
+    /// Rates in columns shorter than a second, if they were asked for and the run was short enough.
+    pub fn columns(&self) -> Option<RateColumns> {
+        self.columns.clone()
     }
 
     /// Sums, with what only the latency recorder knows.

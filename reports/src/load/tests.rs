@@ -40,6 +40,7 @@ fn record() -> LoadRecord {
         bars: Vec::new(),
         connections: None,
         seconds: vec![SecondRow { second: 0, accepted_p50_us: Some(90), ..SecondRow::default() }],
+        columns: None,
         faults: Vec::new(),
         generator: Generator::default(),
         noise_floor: Some(NoiseFloor::default()),
@@ -103,7 +104,7 @@ fn stalled() -> (LatencyRecorder, Tally) {
         ));
     }
     events.sort_by_key(|event| event.at_ns);
-    let (mut latency, mut tally) = (LatencyRecorder::default(), Tally::default());
+    let (mut latency, mut tally) = (LatencyRecorder::default(), Tally::default().by_columns_of(250 * MS));
     for event in &events {
         latency.observe(event);
         tally.observe(event);
@@ -131,6 +132,26 @@ fn a_stall_of_a_second_in_ten_is_what_one_percent_of_the_messages_feel() {
         seconds.iter().map(|row| (row.second, row.sent, row.accepted)).collect();
     assert_eq!(outline[3..6], [(4, 1_000, 1_000), (5, 1_000, 0), (6, 1_000, 2_000)]);
     assert_eq!(tally.lateness().late_starts, 0);
+    let columns = tally.columns().unwrap();
+    let outline: Vec<(u64, u64)> =
+        columns.rows[15..22].iter().map(|column| (column.sent, column.outstanding)).collect();
+    // From the second on the server stands still; it answers everything at its end.
+    let stands_still = [(250, 0), (250, 250), (250, 500), (250, 750), (250, 1_000), (250, 0), (250, 0)];
+    assert_eq!((columns.length_ns, outline), (250 * MS, stands_still.to_vec()));
+}
+
+#[test]
+fn columns_are_shorter_than_seconds_or_there_are_none() {
+    let columns = |length_ns, at_ns| {
+        let mut tally = Tally::default().by_columns_of(length_ns);
+        tally.observe(&at(0, What::Phase { phase: Phase::Chaos }));
+        let (device, message) = (Device(0), Message(1));
+        tally.observe(&at(at_ns, What::Unknown { device, message, why: String::new() }));
+        tally.columns().map(|columns| columns.rows.len())
+    };
+    assert_eq!(columns(100 * MS, 2_050 * MS), Some(21));
+    assert_eq!(columns(100 * MS, 3_600_000 * MS), None, "the drain of a short test took an hour");
+    assert_eq!((columns(0, 5), columns(1_000 * MS, 5)), (None, None));
 }
 
 #[test]

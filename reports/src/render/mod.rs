@@ -23,8 +23,9 @@ use std::io::{self, Write};
 pub use audit::{write_audit_json, write_audit_junit, write_audit_markdown, write_audit_text};
 pub use compare::write_comparison_text;
 pub use html::{
-    Html, IndexEntry, Language, promise_in_english, write_audit_page, write_comparison_page,
-    write_index_page, write_load_page, write_run_page, write_scoreboard_page, write_sweep_page,
+    Html, IndexEntry, Language, promise_in_english, write_agreement_page, write_audit_page,
+    write_comparison_page, write_index_page, write_load_page, write_run_page, write_scoreboard_page,
+    write_sweep_page,
 };
 pub use json::Json;
 pub use junit::Junit;

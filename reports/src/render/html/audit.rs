@@ -19,8 +19,11 @@ pub fn write_audit_page(audit: &Audit, language: Language, out: &mut dyn Write) 
     let titles = words::AUDIT_OF.filled_in(&[&audit.target]);
     let title = titles[usize::from(language == Language::Chinese)].as_str();
     let mut body = Markup::default();
-    let head = Head { outcome, tone, title: [&titles[0], &titles[1]], setting: &audit.about };
-    head.write(&mut body, |markup| sentence(audit, markup));
+    let head = Head { outcome, tone, title: [&titles[0], &titles[1]], setting: "" };
+    head.write(&mut body, |markup| {
+        own_words(audit, markup);
+        sentence(audit, markup);
+    });
     weaknesses(audit, &mut body);
     matrix(audit, &mut body);
     let findings = evidence(audit, &mut body);
@@ -45,6 +48,14 @@ pub fn write_audit_page(audit: &Audit, language: Language, out: &mut dyn Write) 
 
 fn rows(audit: &Audit) -> impl Iterator<Item = (usize, &ModeAudit, &AuditRow)> {
     audit.modes.iter().enumerate().flat_map(|(at, mode)| mode.rows.iter().map(move |row| (at, mode, row)))
+}
+
+/// What the target's file says of it, in whatever language that was written.
+fn own_words(audit: &Audit, markup: &mut Markup) {
+    if !audit.about.is_empty() {
+        markup.raw("<p class=\"setting\">").say(words::FILE_SAYS, &[]).raw(" <q>").text(&audit.about);
+        markup.raw("</q></p>");
+    }
 }
 
 fn sentence(audit: &Audit, markup: &mut Markup) {

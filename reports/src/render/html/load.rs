@@ -1,20 +1,19 @@
 //! What a load test adds to the page of its run: objectives, rates, the knee, what faults did, and whether the generator's own
 //! figures let anything follow.
 
-use super::chart::{Columns, Line, Scene, knee, lines, per_second, plain, seconds, shown};
+use super::chart::{Line, Scene, knee, lines, per_second, plain, seconds, shown};
 use super::language::Words;
 use super::latency::{figure, legend, stage_words};
 use super::markup::Markup;
+use super::rates::Rates;
 use super::verdict::{Head, badge, outcome_words, tile};
 use super::words;
 use crate::escape::visible;
 use crate::latency::{From, OverTime, Stage, show_us};
-use crate::load::{FaultWindow, Floor, LoadRecord, SecondRow, StageLatency, WindowLatency};
+use crate::load::{FaultWindow, Floor, LoadRecord, StageLatency, WindowLatency};
 use crate::render::grouped;
 use crate::run::Run;
 
-/// Most columns of a chart over time.
-const COLUMNS_MAX: usize = 240;
 /// Rows of any table here; the records themselves are bounded.
 const ROWS_MAX: usize = 200;
 
@@ -56,7 +55,7 @@ pub(super) fn tiles(load: &LoadRecord, markup: &mut Markup) {
     let rate = |count: u64| per_second(if length_s > 0.0 { count as f64 / length_s } else { 0.0 });
     markup.raw("<dl class=\"tiles\">");
     tile(words::OFFERED, &rate(totals.intended), markup, |markup| {
-        markup.say(words::FOR_TIME, &[&grouped(totals.intended), &seconds(length_s)]);
+        markup.say(words::FOR_TIME, &[&grouped(totals.intended), &unbroken(&seconds(length_s))]);
     });
     tile(words::SENDS, &grouped(totals.accepted), markup, |markup| {
         let parts = [totals.sent, totals.refused, totals.unknown].map(grouped);
@@ -70,7 +69,8 @@ pub(super) fn tiles(load: &LoadRecord, markup: &mut Markup) {
             let few = if row.too_few_for.contains(&99_000) { "~" } else { "" };
             let name = if stage == Stage::Accepted { words::P99_ACCEPTED } else { words::P99_DELIVERED };
             tile(name, &format!("{few}{}", shown(row.p99_us)), markup, |markup| {
-                markup.say(words::P50_AND_MAX, &[&shown(row.p50_us), &shown(row.max_us)]);
+                let [p50, max] = [row.p50_us, row.max_us].map(|us| unbroken(&shown(us)));
+                markup.say(words::P50_AND_MAX, &[&p50, &max]);
             });
         }
     }
@@ -78,6 +78,11 @@ pub(super) fn tiles(load: &LoadRecord, markup: &mut Markup) {
         markup.say(words::LATE_MORE, &[]);
     });
     markup.raw("</dl>");
+}
+
+/// A figure and its unit stay on one line.
+fn unbroken(text: &str) -> String {
+    text.replace(' ', "\u{a0}")
 }
 
 fn open(id: &'static str, title: Words, markup: &mut Markup) {
@@ -123,29 +128,21 @@ pub(super) fn rates(load: &LoadRecord, run: &Run, over_time: Option<&OverTime>, 
     open("rates", words::RATES, markup);
     let empty = OverTime::default();
     let scene = Scene { run, over_time: over_time.unwrap_or(&empty) };
-    if let Some(first) = load.seconds.first() {
-        let wide = load.seconds.len().div_ceil(COLUMNS_MAX).max(1);
-        let columns = Columns { from_s: first.second as f64, length_s: wide as f64 };
-        let line = |name, class, of: fn(&SecondRow) -> u64| {
-            let mean = |seconds: &[SecondRow]| seconds.iter().map(of).sum::<u64>() as f64 / wide as f64;
-            Line { name, class, values: load.seconds.chunks(wide).map(mean).collect() }
-        };
+    if let Some(rates) = Rates::of(load, scene.over_time) {
+        let Rates { at, per_s: [intended, sent, accepted, delivered], outstanding } = rates;
         let drawn = [
-            line(words::INTENDED_PER_S, "pmax", |second| second.intended),
-            line(words::SENT_PER_S, "p99", |second| second.sent),
-            line(words::ACCEPTED_PER_S, "accepted", |second| second.accepted),
-            line(words::DELIVERED_PER_S, "delivered", |second| second.delivered),
+            Line { name: words::INTENDED_PER_S, class: "pmax", values: intended },
+            Line { name: words::SENT_PER_S, class: "p99", values: sent },
+            Line { name: words::ACCEPTED_PER_S, class: "accepted", values: accepted },
+            Line { name: words::DELIVERED_PER_S, class: "delivered", values: delivered },
         ];
         figure(words::RATES, markup, |markup| {
             legend(&drawn.each_ref().map(|line| (line.name, line.class)), markup);
-            lines((&scene, words::RATES), columns, &drawn, per_second, markup);
+            lines((&scene, words::RATES), at, &drawn, per_second, markup);
         });
-        let most =
-            |seconds: &[SecondRow]| seconds.iter().map(|second| second.outstanding).max().unwrap_or(0) as f64;
-        let values = load.seconds.chunks(wide).map(most).collect();
-        let outstanding = [Line { name: words::OUTSTANDING, class: "p50", values }];
+        let outstanding = [Line { name: words::OUTSTANDING, class: "p50", values: outstanding }];
         figure(words::OUTSTANDING, markup, |markup| {
-            lines((&scene, words::OUTSTANDING), columns, &outstanding, plain, markup);
+            lines((&scene, words::OUTSTANDING), at, &outstanding, plain, markup);
         });
     }
     markup.raw("</section>");

@@ -4,6 +4,7 @@
 //! a script; the script (`assets/page.js`) adds switches, filters and values under the pointer. Like every renderer, it shows a record
 //! and judges nothing.
 
+mod agreement;
 mod audit;
 mod chart;
 mod compare;
@@ -18,6 +19,7 @@ mod markup;
 mod modes;
 mod page;
 mod promises;
+mod rates;
 mod setting;
 mod sweep;
 #[cfg(test)]
@@ -35,6 +37,7 @@ use crate::run::Run;
 use markup::Markup;
 use page::Frame;
 
+pub use agreement::write_agreement_page;
 pub use audit::write_audit_page;
 pub use compare::write_comparison_page;
 pub use index::{IndexEntry, write_index_page};

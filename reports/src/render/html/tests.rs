@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 use super::super::tests::{events, passing, violated};
+use super::rates::Rates;
 use super::*;
+use crate::agreement::{Agreements, Contrary, Pair};
 use crate::audit::{AUDIT_VERSION, Audit, AuditRow, ClaimWords, ModeAudit, SeenUnder, VoidRun};
 use crate::compare::{
     Aspect, Change, Compared, Comparison, IntervalCounts, Obstacle, Overlay, RunIntervals, Side, SideRun,
@@ -14,7 +16,8 @@ use crate::history::{Conversation, Device, Event, Message, User, What};
 use crate::latency::{From, INTERVAL_NS, LatencyRecorder, Sparse, Stage};
 use crate::load::{
     Arrival, ArrivalKind, Connections, FaultWindow, Floor, Generator, KneeStep, LoadRecord, NoiseFloor,
-    Objective, Payload, SecondRow, Shape, ShapeKind, StageLatency, Totals, WindowLatency,
+    Objective, Payload, RateColumn, RateColumns, SecondRow, Shape, ShapeKind, StageLatency, Totals,
+    WindowLatency,
 };
 use crate::run::{End, Outcome};
 use crate::sweep::{Find, ScoreLine, Scoreboard, StateHits, Sweep};
@@ -281,6 +284,7 @@ fn load(text: &str) -> LoadRecord {
         connections: Some(Connections { intended: 2, made: 2, ..Connections::default() }),
         // More seconds than there are columns.
         seconds: (0..1_000).map(second).collect(),
+        columns: None,
         faults: vec![fault],
         generator: Generator { words: own(), lateness_p50_us: Some(9), ..Generator::default() },
         noise_floor: Some(NoiseFloor {
@@ -482,6 +486,48 @@ fn told_by_a_target(text: &str) -> Run {
     run
 }
 
+/// A comparison of verdicts with one that is contrary.
+fn agreed(text: &str) -> Agreements {
+    let own = || text.to_owned();
+    let pair = Pair { guarantee: own(), said: [(Verdict::Pass, own()), (Verdict::Violated, own())] };
+    let contrary = Contrary { scenario: own(), seed: Some(3), worlds: [own(), own()], pair };
+    Agreements { names: [own(), own()], runs: 1, same: 4, contrary: vec![contrary], ..Agreements::default() }
+}
+
+#[test]
+fn a_comparison_of_verdicts_names_what_is_contrary_and_counts_the_rest() {
+    let of = |agreed: &Agreements| page(|out| write_agreement_page(agreed, Language::English, out));
+    let contrary = of(&agreed("plain"));
+    assert!(contrary.contains(">Contrary<") && contrary.contains("id=\"contrary\""), "{contrary}");
+    let nothing = of(&Agreements { contrary: Vec::new(), same: 0, ..agreed("plain") });
+    assert!(nothing.contains("This is no agreement.") && !nothing.contains("id=\"contrary\""));
+    let same = of(&Agreements { contrary: Vec::new(), ..agreed("plain") });
+    assert!(same.contains(">Agreed<"), "{same}");
+}
+
+#[test]
+fn rates_of_a_short_test_have_the_columns_of_its_log() {
+    let over_time = over_time();
+    let drawn = |columns: Option<RateColumns>| {
+        let record = LoadRecord { columns, ..load("plain") };
+        let rates = Rates::of(&record, &over_time).unwrap();
+        let [intended, .., delivered] = &rates.per_s;
+        (rates.at.length_s, rates.outstanding.len(), intended[0], delivered.iter().sum::<f64>())
+    };
+    // A thousand seconds in five at a time.
+    let (length_s, count, intended, _) = drawn(None);
+    assert_eq!((length_s, count, intended.round()), (5.0, 200, 100.0));
+    let row = RateColumn { intended: 50, sent: 50, outstanding: 7 };
+    let columns = |length_ns| Some(RateColumns { length_ns, rows: vec![row] });
+    let last = over_time.columns.last_key_value().map_or(0, |(last, _)| *last as usize);
+    let (length_s, count, intended, delivered) = drawn(columns(over_time.column_ns));
+    let in_s = over_time.column_ns as f64 / 1e9;
+    assert_eq!((length_s, count, intended), (in_s, last + 1, 50.0 / in_s));
+    assert!(delivered > 0.0, "what is in the log is drawn");
+    // A log whose columns had to be made wider says nothing of these.
+    assert_eq!(drawn(columns(over_time.column_ns + 1)).1, 200);
+}
+
 /// All kinds of pages, with one text in every place that a target or a scenario can fill.
 fn all_pages(text: &str) -> Vec<(&'static str, String)> {
     let run = told_by_a_target(text);
@@ -496,6 +542,7 @@ fn all_pages(text: &str) -> Vec<(&'static str, String)> {
         ("sweep", page(|out| write_sweep_page(&sweep(text), english, out))),
         ("scoreboard", page(|out| write_scoreboard_page(&scoreboard(text), english, out))),
         ("comparison", page(|out| write_comparison_page(&comparison(text, &SLOWER), english, out))),
+        ("agreement", page(|out| write_agreement_page(&agreed(text), english, out))),
     ];
     let obstacles = obstacles(text);
     let of = |comparison| ("obstacle", page(|out| write_comparison_page(comparison, english, out)));

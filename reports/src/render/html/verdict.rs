@@ -26,7 +26,7 @@ pub(super) struct Head<'a> {
     pub(super) tone: Tone,
     /// What it is about, in both languages.
     pub(super) title: [&'a str; 2],
-    /// Where and how, in a few words.
+    /// Where and how, in a few words; may be empty.
     pub(super) setting: &'a str,
 }
 
@@ -38,12 +38,11 @@ impl Head<'_> {
             .raw(self.tone.class())
             .raw("\"><div class=\"mark\" ");
         markup.raw("aria-hidden=\"true\">").raw(self.tone.symbol()).raw("</div><div><p class=\"word\">");
-        markup
-            .say(self.outcome, &[])
-            .raw("</p><h1>")
-            .both_texts(self.title[0], self.title[1])
-            .raw("</h1><p class=\"setting\">");
-        markup.both_texts(self.setting, &setting_in_chinese(self.setting)).raw("</p>");
+        markup.say(self.outcome, &[]).raw("</p><h1>").both_texts(self.title[0], self.title[1]).raw("</h1>");
+        if !self.setting.is_empty() {
+            markup.raw("<p class=\"setting\">");
+            markup.both_texts(self.setting, &setting_in_chinese(self.setting)).raw("</p>");
+        }
         fill(markup);
         markup.raw("</div></header>");
     }

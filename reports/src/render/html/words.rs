@@ -178,6 +178,7 @@ words! {
     NO_RUN_MATCHES: "No run matches.", "没有匹配的运行。";
     // Audits
     AUDIT_OF: "Audit of {0}", "{0} 的审计";
+    FILE_SAYS: "Its target file says:", "其目标文件的原话：";
     AS_CLAIMED: "as claimed", "与承诺一致";
     STRONGER: "held, not claimed", "成立，未作承诺";
     UNPROMISED: "broken where not promised", "未承诺处被违反";
@@ -346,4 +347,16 @@ words! {
     ARRIVALS: "Arrivals", "到达方式";
     CONVERSATIONS: "Conversations", "会话";
     PAYLOAD: "Payload", "载荷";
+    // Verdicts compared
+    AGREED: "Agreed", "一致";
+    CONTRARY: "Contrary", "相反";
+    ALL_AGREED: "Whatever both sides put to the test came to the same verdict.", "双方都检验过的保证，结论全部相同。";
+    SOME_CONTRARY: "Verdicts that one side breaks and the other does not: {0}.", "一方违反而另一方没有违反的结论：{0} 项。";
+    NOTHING_AGREED: "No guarantee was put to the test on both sides. This is no agreement.", "没有任何保证在双方都受到检验。这不算一致。";
+    RUNS_COMPARED: "Runs on both sides", "双方都有的运行";
+    RUNS_ALONE: "{0} on one side only", "仅一方有：{0}";
+    SAME_VERDICTS: "The same verdict", "结论相同";
+    NOT_BOTH: "{0} not put to the test, {1} not decided, on one side at least", "至少一方未检验 {0} 项，至少一方无法定论 {1} 项";
+    CONTRARY_MEANS: "one side accuses, the other does not", "一方指控，另一方没有";
+    MORE_ROWS: "{0} more are not shown.", "另有 {0} 项未显示。";
 }
