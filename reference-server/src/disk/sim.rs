@@ -3,6 +3,7 @@
 //! The model of bytes and names is in [`platter`]. Here is who holds it, and what its operator can do to it. A kill
 //! changes nothing but who holds the disk. All randomness comes from the seeds given.
 
+mod image;
 mod platter;
 
 use std::io;
@@ -211,18 +212,12 @@ struct SimVolume {
 
 impl Volume for SimVolume {
     fn len(&self) -> io::Result<u64> {
-        Ok(self.hold.platter()?.files[self.index].view().len() as u64)
+        Ok(self.hold.platter()?.files[self.index].view().len())
     }
 
     fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
         let platter = self.hold.platter()?;
-        let view = platter.files[self.index].view();
-        let bytes = usize::try_from(offset)
-            .ok()
-            .and_then(|start| view.get(start..start.checked_add(out.len())?))
-            .ok_or(io::ErrorKind::UnexpectedEof)?;
-        out.copy_from_slice(bytes);
-        Ok(())
+        platter.files[self.index].view().read(offset, out)
     }
 
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
@@ -230,7 +225,7 @@ impl Volume for SimVolume {
         platter.tick()?;
         platter.counters.writes += 1;
         let end = offset + data.len() as u64;
-        if end > platter.files[self.index].view().len() as u64 {
+        if end > platter.files[self.index].view().len() {
             platter.resize(self.index, end)?;
         }
         platter.files[self.index].write(offset, data);

@@ -11,6 +11,7 @@ use std::io;
 use std::time::Duration;
 
 use super::SimDiskCounters;
+use super::image::Image;
 use crate::disk::SECTOR_BYTES;
 
 #[derive(Debug, Default)]
@@ -38,8 +39,8 @@ pub(super) struct Faults {
 pub(super) struct SimFile {
     pub(super) name: &'static str,
     named: Named,
-    view: Vec<u8>,
-    durable: Vec<u8>,
+    view: Image,
+    durable: Image,
     pending: Vec<Pending>,
     deferred: bool,
 }
@@ -94,11 +95,11 @@ impl Platter {
 
     pub(super) fn resize(&mut self, index: usize, len: u64) -> io::Result<()> {
         let file = &mut self.files[index];
-        if self.faults.full && len > file.view.len() as u64 {
+        if self.faults.full && len > file.view.len() {
             self.counters.full_answers += 1;
             return Err(io::Error::new(io::ErrorKind::StorageFull, "simulated: no space left"));
         }
-        file.view.resize(len as usize, 0);
+        file.view.resize(len);
         file.pending.push(Pending::Resize(len));
         Ok(())
     }
@@ -158,15 +159,16 @@ impl SimFile {
         Self {
             name,
             named: Named::No,
-            view: Vec::new(),
-            durable: Vec::new(),
+            view: Image::default(),
+            durable: Image::default(),
             pending: Vec::new(),
             deferred: false,
         }
     }
 
     pub(super) fn restored(name: &'static str, bytes: Vec<u8>) -> Self {
-        Self { named: Named::Durably, view: bytes.clone(), durable: bytes, ..Self::new(name) }
+        let image = Image::from(bytes);
+        Self { named: Named::Durably, view: image.clone(), durable: image, ..Self::new(name) }
     }
 
     pub(super) fn is_named(&self) -> bool {
@@ -181,12 +183,12 @@ impl SimFile {
         self.named = Named::InView;
     }
 
-    pub(super) fn view(&self) -> &[u8] {
+    pub(super) fn view(&self) -> &Image {
         &self.view
     }
 
     pub(super) fn durable(&self) -> Vec<u8> {
-        self.durable.clone()
+        self.durable.to_vec()
     }
 
     pub(super) fn write(&mut self, offset: u64, data: &[u8]) {
@@ -241,7 +243,7 @@ impl SimFile {
                     if random.below(2) == 0 {
                         counters.sectors_torn += 1;
                         for (position, byte) in sector.iter_mut().enumerate() {
-                            *byte = self.durable.get(at + position).copied().unwrap_or(0);
+                            *byte = self.durable.byte(at + position);
                         }
                     }
                     at += in_sector;
@@ -253,15 +255,10 @@ impl SimFile {
     }
 }
 
-/// Writes beyond the length are not visible, as with a file whose new length was lost.
-fn apply(bytes: &mut Vec<u8>, pending: &Pending) {
+fn apply(image: &mut Image, pending: &Pending) {
     match pending {
-        Pending::Write { offset, data } => {
-            let start = (*offset as usize).min(bytes.len());
-            let end = (start + data.len()).min(bytes.len());
-            bytes[start..end].copy_from_slice(&data[..end - start]);
-        }
-        Pending::Resize(len) => bytes.resize(*len as usize, 0),
+        Pending::Write { offset, data } => image.write(*offset, data),
+        Pending::Resize(len) => image.resize(*len),
         Pending::Barrier => {}
     }
 }
