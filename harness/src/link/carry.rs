@@ -130,9 +130,8 @@ impl Link {
             return;
         }
         let piece = Piece { bytes: fate.corrupted.unwrap_or(piece.bytes), ..piece };
-        let copies = std::iter::repeat_n(piece.bytes.clone(), fate.copies as usize);
-        for bytes in copies {
-            self.enqueue(passing, bytes, fate.added_ns, fate.slice_bytes);
+        for _ in 0..fate.copies {
+            self.enqueue(passing, piece.bytes.clone(), fate.added_ns, fate.slice_bytes);
         }
         if let Some((rule, overtakers_left, hold_ns)) = fate.hold
             && self.connection(id.0).lane(frame.way).can_hold()
@@ -200,7 +199,7 @@ impl Link {
             while WAYS.into_iter().any(|way| self.step(now_ns, id, way)) {}
         }
         let lanes = self.connections.iter().flat_map(|(_, connection)| &connection.lanes);
-        self.quiet_until_ns = lanes.filter_map(lane::Lane::next_due_ns).min().unwrap_or(u64::MAX);
+        self.quiet_until_ns = lanes.map(lane::Lane::next_due_ns).fold(u64::MAX, u64::min);
     }
 
     /// Tells that a rule decided something.
@@ -279,18 +278,26 @@ impl Link {
         true
     }
 
-    /// Does the next thing that is due one way; `false` if there is none.
+    /// Passes on what is due one way, up to the first thing that is more than bytes: `true` then, for that may concern the other way.
     fn step(&mut self, now_ns: u64, id: ConnectionId, way: Way) -> bool {
-        while self.release(now_ns, id, way, |held| held.until_ns <= now_ns) {}
         let stalls = self.rules.in_force.on(way).is_stalled;
         let Some(connection) = self.connections.get_mut(id.0) else { return false };
-        let lane = connection.lane(way);
+        if !connection.lane(way).held.is_empty() {
+            while self.release(now_ns, id, way, |held| held.until_ns <= now_ns) {}
+        }
+        let Some(Connection { lanes, effects, .. }) = self.connections.get_mut(id.0) else { return false };
+        let lane = &mut lanes[way.index()];
         if lane.is_gated(now_ns, stalls) {
             return false;
         }
-        let Some(what) = lane.pop(now_ns) else { return false };
-        self.perform(now_ns, id, way, what);
-        true
+        while let Some(what) = lane.pop(now_ns) {
+            let What::Bytes(bytes, is_last) = what else {
+                self.perform(now_ns, id, way, what);
+                return true;
+            };
+            effects.push_back(Effect::Forward { way, bytes, is_last });
+        }
+        false
     }
 
     fn perform(&mut self, now_ns: u64, id: ConnectionId, way: Way, what: What) {

@@ -1,7 +1,42 @@
 //! Delays as planned: a distribution and a number give a time.
 
-use avouch_scenarios::keyed::{again, below, unit};
+use avouch_scenarios::keyed::{Draws, Purpose, again, below, unit};
 use avouch_scenarios::plan::Delay;
+
+/// Delays that are worked out together.
+const BLOCK: u64 = 8;
+
+/// The delays of frames that are counted: drawn one by one, and worked out a few ahead. A logarithm and a cosine wait for their
+/// own steps and little else, so that a processor does several of them in the time of one.
+#[derive(Debug)]
+pub(super) struct Ahead {
+    draws: Draws,
+    /// Which block was worked out; none yet.
+    block: Option<u64>,
+    delays_ns: [u64; BLOCK as usize],
+}
+
+impl Ahead {
+    pub(super) fn of(seed: u64, purpose: Purpose, key: [u64; 3]) -> Self {
+        Self { draws: Draws::of(seed, purpose, &key), block: None, delays_ns: [0; BLOCK as usize] }
+    }
+
+    /// The delay of a frame by its number, in nanoseconds: the same whenever it is asked for.
+    pub(super) fn ns(&mut self, delay: Delay, serial: u64) -> u64 {
+        let block = serial / BLOCK;
+        // A frame that was held back comes after its block, and cheap delays need no help.
+        if matches!(delay, Delay::Fixed { .. } | Delay::Uniform { .. }) || self.block > Some(block) {
+            return ns(delay, self.draws.draw(serial));
+        }
+        if self.block != Some(block) {
+            self.block = Some(block);
+            for (slot, serial) in self.delays_ns.iter_mut().zip(block * BLOCK..) {
+                *slot = ns(delay, self.draws.draw(serial));
+            }
+        }
+        self.delays_ns[(serial % BLOCK) as usize]
+    }
+}
 
 /// The delay, in nanoseconds, that a uniform number picks.
 pub(super) fn ns(delay: Delay, number: u64) -> u64 {
@@ -49,6 +84,17 @@ mod tests {
         ] {
             let mean = mean_ns(delay);
             assert!((mean - expected).abs() < expected * 0.02, "{delay:?}: {mean} is not near {expected}");
+        }
+    }
+
+    #[test]
+    fn delays_are_those_of_their_frames_in_whatever_order_they_are_asked_for() {
+        let normal = Delay::Normal { mean_ns: 1_000_000, deviation_ns: 100_000 };
+        for delay in [normal, Delay::Uniform { min_ns: 5, max_ns: 500 }] {
+            let mut ahead = Ahead::of(7, TEST, [1, 0, 2]);
+            for serial in [1, 2, 3, 9, 4, 10, 8, 17, 40, 2, 41, 42, 47, 48] {
+                assert_eq!(ahead.ns(delay, serial), ns(delay, draw(7, TEST, &[1, 0, 2, serial])), "{serial}");
+            }
         }
     }
 

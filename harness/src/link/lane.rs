@@ -2,11 +2,11 @@
 
 use std::collections::VecDeque;
 
-use avouch_scenarios::keyed::{Draws, Purpose};
+use avouch_scenarios::keyed::Purpose;
 use avouch_scenarios::plan::{CutHow, Edge, LinkShape};
 use bytes::Bytes;
 
-use super::delay;
+use super::delay::Ahead;
 use super::ordinals::Frame;
 use super::{Class, ConnectionId, Effect, HELD_FRAMES_MAX, LANE_BYTES_MAX, LANE_FRAMES_MAX, Piece, Way};
 
@@ -184,15 +184,15 @@ impl Lane {
         self.queue.push_back(Item { due_ns, due_without_faults_ns: due_without_faults_ns.min(due_ns), what });
     }
 
-    /// When something can leave next, unless it is gated.
-    pub(super) fn next_due_ns(&self) -> Option<u64> {
-        let held = self.held.iter().map(|held| held.until_ns);
-        self.queue.front().map(|item| item.due_ns).into_iter().chain(held).min()
+    /// When something can leave next, unless it is gated; `u64::MAX` if there is nothing.
+    pub(super) fn next_due_ns(&self) -> u64 {
+        let first_ns = self.queue.front().map_or(u64::MAX, |item| item.due_ns);
+        self.held.iter().map(|held| held.until_ns).fold(first_ns, u64::min)
     }
 
     /// Whether anything can leave by now, unless it is gated.
     pub(super) fn may_be_due(&self, now_ns: u64) -> bool {
-        self.next_due_ns().is_some_and(|due_ns| due_ns <= now_ns)
+        self.next_due_ns() <= now_ns
     }
 
     /// Takes what is due.
@@ -248,8 +248,8 @@ const BASE_DELAY: Purpose = Purpose::named("link-base-delay");
 pub(super) struct Road {
     /// What it is like without faults.
     shape: LinkShape,
-    /// What its delays are drawn from: of data, control and raw bytes.
-    delays: [Draws; 3],
+    /// Its delays: of data, control and raw bytes.
+    delays: [Ahead; 3],
     free_ns: u64,
     free_without_faults_ns: u64,
 }
@@ -257,13 +257,13 @@ pub(super) struct Road {
 impl Road {
     pub(super) fn new(seed: u64, device: u32, way: Way, shape: LinkShape) -> Self {
         let delays = [Class::Data, Class::Control, Class::Raw]
-            .map(|class| Draws::of(seed, BASE_DELAY, &[u64::from(device), way as u64, class as u64]));
+            .map(|class| Ahead::of(seed, BASE_DELAY, [u64::from(device), way as u64, class as u64]));
         Self { shape, delays, free_ns: 0, free_without_faults_ns: 0 }
     }
 
     /// How long it holds a frame without faults, apart from the bottleneck.
-    pub(super) fn delay_ns(&self, frame: &Frame) -> u64 {
-        delay::ns(self.shape.delay, self.delays[frame.class as usize].draw(frame.serial))
+    pub(super) fn delay_ns(&mut self, frame: &Frame) -> u64 {
+        self.delays[frame.class as usize].ns(self.shape.delay, frame.serial)
     }
 
     /// When so many bytes have passed the bottleneck: under a fault's limit, and without it.

@@ -15,6 +15,7 @@
 
 mod agenda;
 mod alarms;
+mod arrival;
 mod executor;
 mod line;
 mod node;

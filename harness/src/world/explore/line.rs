@@ -6,6 +6,7 @@
 
 use bytes::{Bytes, BytesMut};
 
+use super::arrival::{Arrival, News};
 use super::outbox::Outbox;
 use crate::client::{CONNECT_NS_MAX, OUTGOING_FRAMES_MAX};
 use crate::link::{Class, ConnectionId, Effect, Link, Piece, Refused, Settings, WAYS, Way};
@@ -60,33 +61,6 @@ enum State {
     /// It ends when everything it sent is on its way.
     Leaving,
     Gone,
-}
-
-/// What an end hears.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Arrival {
-    pub(super) wire: ConnectionId,
-    /// What the server's process calls it; 0 = it does not know it yet.
-    pub(super) peer: u64,
-    /// At which end the way arrives.
-    pub(super) way: Way,
-    pub(super) news: News,
-}
-
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum News {
-    /// The other end's part of the handshake.
-    Shaken,
-    /// One whole frame.
-    Frame(Bytes),
-    /// The other end sends no more.
-    End,
-    /// The connection is gone.
-    Reset,
-    /// The handshake took too long.
-    Late,
-    /// The socket took that many frames more off the hands of the end where the way begins.
-    Taken(usize),
 }
 
 /// What became of a frame that an end sent.
@@ -216,6 +190,26 @@ impl Line {
     /// Does what is due until nothing moves, and says what arrived. Call again after acting on it.
     pub(super) fn turn(&mut self, now_ns: u64, arrivals: &mut Vec<Arrival>) {
         self.link.tick(now_ns);
+        if self.is_stirred || self.is_late(now_ns) || !self.only_frames_arrive(arrivals) {
+            self.turn_over(now_ns, arrivals);
+        }
+    }
+
+    /// Nearly always: no end has anything to do, and the link hands frames out. `false` at the first thing that may be more.
+    fn only_frames_arrive(&mut self, arrivals: &mut Vec<Arrival>) -> bool {
+        for wire in &mut self.wires {
+            while let Some(effect) = self.link.poll_effect(wire.id) {
+                let is_frame = matches!(effect, Effect::Forward { .. });
+                wire.take(effect, arrivals);
+                if !is_frame {
+                    return false;
+                }
+            }
+        }
+        true
+    }
+
+    fn turn_over(&mut self, now_ns: u64, arrivals: &mut Vec<Arrival>) {
         loop {
             let mut moved = false;
             for wire in &mut self.wires {
@@ -245,11 +239,16 @@ impl Line {
     /// Until when there is nothing to do here, `u64::MAX` = until somebody does something; `None`: [`Line::turn`] has to look.
     /// So whoever sent a frame on a link that took it need not turn the whole line over.
     pub(super) fn rests_until_ns(&self, now_ns: u64) -> Option<u64> {
-        let is_late = |end: &End| end.until_ns.is_some_and(|until_ns| until_ns <= now_ns);
-        if self.is_stirred || self.wires.iter().flat_map(|wire| &wire.ends).any(is_late) {
+        if self.is_stirred || self.is_late(now_ns) {
             return None;
         }
         self.link.rests_until_ns(now_ns)
+    }
+
+    /// Whether an end has waited for as long as it may.
+    fn is_late(&self, now_ns: u64) -> bool {
+        let mut ends = self.wires.iter().flat_map(|wire| &wire.ends);
+        ends.any(|end| end.until_ns.is_some_and(|until_ns| until_ns <= now_ns))
     }
 
     /// When [`Line::turn`] is wanted.
@@ -285,7 +284,7 @@ impl Wire {
             moved = true;
             if end.state == State::Shaking {
                 // The end gives up: it is told, and its socket goes.
-                arrivals.push(arrival(self.id, self.peer, way.opposite(), News::Late));
+                arrivals.push(Arrival::of(self.id, self.peer, way.opposite(), News::Late));
                 end.outbox = Outbox::default();
                 end.state = State::Leaving;
             } else if end.state == State::Leaving {
@@ -302,7 +301,7 @@ impl Wire {
             }
         }
         if taken > 0 {
-            arrivals.push(arrival(self.id, self.peer, way, News::Taken(taken)));
+            arrivals.push(Arrival::of(self.id, self.peer, way, News::Taken(taken)));
         }
         if end.state == State::Leaving && end.outbox.pieces.is_empty() {
             end.go();
@@ -327,7 +326,7 @@ impl Wire {
                     if way == Way::Down && news == News::Shaken {
                         end.open();
                     }
-                    arrivals.push(arrival(self.id, self.peer, way, news));
+                    arrivals.push(Arrival::of(self.id, self.peer, way, news));
                 }
             }
             Effect::End { way } => self.tell(way, News::End, arrivals),
@@ -342,7 +341,7 @@ impl Wire {
 
     fn tell(&self, way: Way, news: News, arrivals: &mut Vec<Arrival>) {
         if self.ends[way.opposite() as usize].state != State::Gone {
-            arrivals.push(arrival(self.id, self.peer, way, news));
+            arrivals.push(Arrival::of(self.id, self.peer, way, news));
         }
     }
 }
@@ -370,10 +369,6 @@ impl End {
         self.partial.extend_from_slice(&bytes);
         is_last.then(|| self.partial.split().freeze())
     }
-}
-
-fn arrival(wire: ConnectionId, peer: u64, way: Way, news: News) -> Arrival {
-    Arrival { wire, peer, way, news }
 }
 
 fn piece(bytes: Bytes, class: Class) -> Piece {

@@ -8,7 +8,8 @@ use avouch_scenarios::plan::Plan;
 use tokio::sync::Notify;
 
 use super::agenda::{Agenda, Turn};
-use super::line::{Arrival, Line, News, Sent};
+use super::arrival::{Arrival, News};
+use super::line::{Line, Sent};
 use super::node::Node;
 use super::seat::Seat;
 use crate::adapter::Effect;
