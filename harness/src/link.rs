@@ -31,6 +31,7 @@
 
 mod carry;
 mod connections;
+mod deciding;
 mod delay;
 mod faults;
 mod in_force;

@@ -22,6 +22,18 @@ pub(super) struct Frame {
     pub(super) kind: Option<&'static str>,
 }
 
+impl Frame {
+    /// The ordinal by which a rule names it that is about one kind, or about all.
+    pub(super) fn named_by(&self, names_kind: bool) -> u64 {
+        if names_kind { self.kind_ordinal } else { self.ordinal }
+    }
+
+    /// The same from 0, as keys have it.
+    pub(super) fn place(&self, names_kind: bool) -> u64 {
+        self.named_by(names_kind).saturating_sub(1)
+    }
+}
+
 /// The counters of a device.
 #[derive(Debug)]
 pub(super) struct Ordinals {

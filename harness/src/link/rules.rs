@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
-use avouch_scenarios::keyed::{Draws, Purpose, below, decisions, draw, hits};
+use avouch_scenarios::keyed::{Purpose, below, decisions, draw};
 use avouch_scenarios::plan::{
     CutHow, Direction, Edge, Fault, FrameTrigger, LinkFault, LinkVerb, PlannedFault, When,
 };
 use bytes::Bytes;
 
+use super::deciding::{Decider, Deciding};
 use super::delay;
 use super::in_force::InForce;
 use super::ordinals::Frame;
@@ -37,6 +38,7 @@ pub(super) struct Rules {
     /// Rising by rule.
     active: Vec<Active>,
     pub(super) in_force: InForce,
+    deciding: Deciding,
     is_armed: bool,
 }
 
@@ -51,13 +53,10 @@ struct Rule {
     is_watching: bool,
     /// Frames seen by the trigger.
     seen: u64,
-    /// Which frames its share includes: up, down.
-    decisions: [Draws; 2],
+    /// Which frames it is about, of those that it concerns: up, down.
+    deciders: [Decider; 2],
     /// Whether its verb and direction concern frames: up, down, by class.
     concerns: [[bool; 3]; 2],
-    /// It is on this link, and about one kind of frames.
-    names_kind: bool,
-    probability_ppm: u32,
     is_active: bool,
 }
 
@@ -105,16 +104,14 @@ impl Rules {
             let concerns = |way: Way, class| {
                 link.is_some_and(|link| way.is_in(link.direction) && fits_class(link, class))
             };
+            let decisions = |direction| decisions(seed, planned.key, device, direction);
             (link.is_some() || is_watching).then(|| Rule {
                 at,
                 is_on_link: link.is_some(),
                 is_watching,
                 seen: 0,
-                decisions: [Direction::Up, Direction::Down]
-                    .map(|way| decisions(seed, planned.key, device, way)),
+                deciders: [Direction::Up, Direction::Down].map(|way| Decider::of(link, decisions(way))),
                 concerns: WAYS.map(|way| CLASSES.map(|class| concerns(way, class))),
-                names_kind: link.is_some_and(|link| link.kind.is_some()),
-                probability_ppm: link.map_or(0, |link| link.probability_ppm),
                 is_active: false,
             })
         });
@@ -127,6 +124,7 @@ impl Rules {
             faults,
             active: Vec::new(),
             in_force: InForce::default(),
+            deciding: Deciding::default(),
             is_armed: false,
         }
     }
@@ -240,8 +238,12 @@ impl Rules {
 
     /// After a change of what is active.
     fn sum_up(&mut self) {
+        self.deciding.forget();
         for (rule, own) in self.own.iter_mut().enumerate() {
             own.is_active = self.active.iter().any(|active| active.rule == rule);
+            if own.is_active {
+                self.deciding.add(rule, own.concerns, &own.deciders);
+            }
         }
         let active = self.active.iter().map(|active| (active.until_ns, self.on_link(active.rule)));
         self.in_force = InForce::of(active);
@@ -254,8 +256,9 @@ impl Rules {
 
     /// Whether anything active decides about a frame.
     pub(super) fn touch(&self, frame: &Frame) -> bool {
+        let mut deciders = self.deciding.on(frame).iter();
         self.in_force.on(frame.way).has_byte_cuts
-            || self.active.iter().any(|active| self.applies(active.rule, frame, false))
+            || deciders.any(|(rule, it)| it.hits(frame) && (!it.names_kind || self.names(*rule, frame)))
     }
 
     /// An active rule whose time is over.
@@ -296,7 +299,7 @@ impl Rules {
 
     /// The ordinal by which a rule names a frame.
     pub(super) fn ordinal(&self, rule: usize, frame: &Frame) -> u64 {
-        if self.own[rule].names_kind { frame.kind_ordinal } else { frame.ordinal }
+        frame.named_by(self.own[rule].deciders[0].names_kind)
     }
 
     /// What happens to a frame. `forced` rules hit it whatever their probability.
@@ -323,23 +326,23 @@ impl Rules {
         if is_forced {
             return self.on_link(rule).is_some_and(|link| fits_class(link, frame.class));
         }
-        let fits_kind =
-            || !own.names_kind || self.on_link(rule).is_some_and(|link| link.kind.as_deref() == frame.kind);
+        let decider = &own.deciders[frame.way.index()];
         own.concerns[frame.way.index()][frame.class as usize]
-            && fits_kind()
-            && hits(own.decisions[frame.way.index()].draw(self.place(rule, frame)), own.probability_ppm)
+            && (!decider.names_kind || self.names(rule, frame))
+            && decider.hits(frame)
+    }
+
+    /// Whether the rule names the frame's kind.
+    fn names(&self, rule: usize, frame: &Frame) -> bool {
+        self.on_link(rule).is_some_and(|link| link.kind.as_deref() == frame.kind)
     }
 
     /// A number for a detail of a decision.
     fn number(&self, rule: usize, frame: &Frame, purpose: Purpose) -> u64 {
         let way = (frame.way as u64) | (frame.class as u64) << 8;
-        let key = [self.planned(rule).key, u64::from(self.device), way, self.place(rule, frame)];
+        let place = frame.place(self.own[rule].deciders[0].names_kind);
+        let key = [self.planned(rule).key, u64::from(self.device), way, place];
         draw(self.seed, purpose, &key)
-    }
-
-    /// A frame's ordinal from 0, as keys have it.
-    fn place(&self, rule: usize, frame: &Frame) -> u64 {
-        self.ordinal(rule, frame).saturating_sub(1)
     }
 
     /// Carries one rule into the fate; `true` if nothing else matters then.
