@@ -7,6 +7,7 @@ use super::LOOK_NS;
 use super::stage::Stage;
 use crate::device::Order;
 use crate::handle::Letter;
+use crate::recorder::OwedReceipt;
 use crate::world::World;
 
 /// Nothing must have moved for this long before a drain counts as over. Nanoseconds.
@@ -59,7 +60,47 @@ pub(super) async fn drain<W: World + 'static>(stage: &Stage<W>) {
     for device in if stage.is_over() { Vec::new() } else { quiet(stage) } {
         stage.record(What::Quiet { device: Device(device) });
     }
-    stage.record(What::Drained { converged: missing.is_none(), missing: missing.unwrap_or_default() });
+    let words = missing.map(|missing| missing.words(stage));
+    stage.record(What::Drained { converged: missing.is_none(), missing: words.unwrap_or_default() });
+}
+
+/// What is still owed, as far as anybody knows. It is looked for many times, and told once.
+#[derive(Clone, Copy)]
+enum Missing {
+    /// A device's session.
+    Session(u32),
+    /// So many answers to a device.
+    Answers(u32, u64),
+    /// A device has so many positions of a conversation, of so many.
+    Positions { device: u32, conversation: u32, has: u64, owed: u64 },
+    /// So many devices have something to do, this one first.
+    Idleness(usize, u32),
+    /// A receipt.
+    Receipt(OwedReceipt),
+    /// Nothing, but something moved.
+    Stillness,
+}
+
+impl Missing {
+    fn words<W: World>(self, stage: &Stage<W>) -> String {
+        let name = |device: u32| &stage.plan.devices[device as usize].name;
+        let room = |conversation: u32| &stage.plan.conversations[conversation as usize].name;
+        match self {
+            Self::Session(device) => format!("{} has no session", name(device)),
+            Self::Answers(device, answers) => format!("{} waits for {answers} answers", name(device)),
+            Self::Positions { device, conversation, has, owed } => {
+                format!("{} has {has} of {owed} positions of {}", name(device), room(conversation))
+            }
+            Self::Idleness(devices, first) => format!("{devices} devices are not idle ({}, …)", name(first)),
+            Self::Receipt(OwedReceipt { device, by, conversation, position }) => format!(
+                "{} has no receipt by {} for position {position} of {}",
+                name(device),
+                name(by),
+                room(conversation)
+            ),
+            Self::Stillness => "it was still moving".to_owned(),
+        }
+    }
 }
 
 /// What was delivered, and what anybody gained at all.
@@ -69,7 +110,7 @@ fn of_progress<W: World>(stage: &Stage<W>) -> (u64, u64) {
 }
 
 /// Waits until nothing is missing and nothing moves, or the limit; what is missing then.
-async fn settled<W: World>(stage: &Stage<W>, limit_ns: u64) -> Option<String> {
+async fn settled<W: World>(stage: &Stage<W>, limit_ns: u64) -> Option<Missing> {
     let limit_ns = stage.now_ns() + limit_ns;
     let mut moved = u64::MAX;
     let mut still_since_ns = stage.now_ns();
@@ -93,9 +134,10 @@ async fn settled<W: World>(stage: &Stage<W>, limit_ns: u64) -> Option<String> {
         let missing = missing(stage, may_be_late).or_else(|| {
             // Looking at every pair of devices is worth it only when something happened.
             if receipts.0 != events {
-                receipts = (events, missing_receipt(stage));
+                let debt = stage.recorder.progress().receipt_owed(|device| stage.is_healed(device));
+                receipts = (events, debt.map(Missing::Receipt));
             }
-            receipts.1.clone()
+            receipts.1
         });
         if missing.is_none() && now_ns - still_since_ns >= SETTLED_NS {
             return None;
@@ -106,7 +148,7 @@ async fn settled<W: World>(stage: &Stage<W>, limit_ns: u64) -> Option<String> {
             gained_ns + stage.plan.phases.drain_ns_max
         };
         if now_ns >= limit_ns || stage.is_over() {
-            return missing.or_else(|| Some("it was still moving".to_owned()));
+            return missing.or(Some(Missing::Stillness));
         }
         stage.sleep_ns(LOOK_NS).await;
     }
@@ -122,41 +164,29 @@ async fn everybody_connects_again<W: World>(stage: &Stage<W>) {
     }
 }
 
-/// What is still owed, in words; `None` = nothing that anybody knows of. Positions that cannot be late any more are lost, which is for the
+/// What is still owed; `None` = nothing that anybody knows of. Positions that cannot be late any more are lost, which is for the
 /// checkers to say.
-fn missing<W: World>(stage: &Stage<W>, may_be_late: bool) -> Option<String> {
+fn missing<W: World>(stage: &Stage<W>, may_be_late: bool) -> Option<Missing> {
     let progress = stage.recorder.progress();
     for (number, device) in progress.devices.iter().filter(|(number, _)| stage.is_healed(**number)) {
-        let name = &stage.plan.devices[*number as usize].name;
         if !device.connected {
-            return Some(format!("{name} has no session"));
+            return Some(Missing::Session(*number));
         }
         if device.outstanding > 0 {
-            return Some(format!("{name} waits for {} answers", device.outstanding));
+            return Some(Missing::Answers(*number, device.outstanding));
         }
         let user = progress.users.get(number).copied().unwrap_or_default();
         for conversation in progress.members.keys().filter(|_| may_be_late) {
             let owed = device.last_from_others(*conversation, progress.owed_to(user, *conversation));
             let has = device.position(*conversation);
             if has < owed {
-                let conversation = &stage.plan.conversations[*conversation as usize].name;
-                return Some(format!("{name} has {has} of {owed} positions of {conversation}"));
+                let (device, conversation) = (*number, *conversation);
+                return Some(Missing::Positions { device, conversation, has, owed });
             }
         }
     }
     let busy = stage.devices_where(|number, handle| stage.is_healed(number) && !handle.is_idle());
-    busy.first().map(|number| {
-        format!("{} devices are not idle ({}, …)", busy.len(), stage.plan.devices[*number as usize].name)
-    })
-}
-
-/// Which receipt is still owed, in words.
-fn missing_receipt<W: World>(stage: &Stage<W>) -> Option<String> {
-    let debt = stage.recorder.progress().receipt_owed(|device| stage.is_healed(device))?;
-    let name = |device: u32| &stage.plan.devices[device as usize].name;
-    let (to, by) = (name(debt.device), name(debt.by));
-    let conversation = &stage.plan.conversations[debt.conversation as usize].name;
-    Some(format!("{to} has no receipt by {by} for position {} of {conversation}", debt.position))
+    busy.first().map(|first| Missing::Idleness(busy.len(), *first))
 }
 
 fn quiet<W: World>(stage: &Stage<W>) -> Vec<u32> {
