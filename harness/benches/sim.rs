@@ -76,7 +76,7 @@ impl Measured {
 fn whole(plan: Plan) -> Measured {
     let folder = std::env::temp_dir().join(format!("avouch-bench-sim-{}", std::process::id()));
     let messages = plan.actions.len() as u64;
-    let header = Header { claims: perform::reference_claims(), ..Header::default() };
+    let header = Header { claims: perform::reference_claims().to_vec(), ..Header::default() };
     let plan = Rc::new(plan);
     let brief = Brief { plan: plan.clone(), header, options: Options::reference(), folder: folder.clone() };
     let from_ns = cpu_now_ns();

@@ -9,6 +9,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use avouch_reports::history::{Conversation, Device, Event, Message, Phase, SessionKind, User, What};
+use rustc_hash::FxHashMap;
 
 pub use catalogue::{Reached, State};
 
@@ -25,7 +26,8 @@ const MOMENT_NS: u64 = 30_000_000;
 pub struct Watch {
     reached: Reached,
     is_chaos: bool,
-    operations: BTreeMap<Message, Operation>,
+    /// Looked up, and asked whether any is like this or that: no order shows.
+    operations: FxHashMap<Message, Operation>,
     devices: BTreeMap<Device, Seat>,
     owners: BTreeMap<Device, User>,
     conversations: BTreeMap<Conversation, Room>,
@@ -60,7 +62,7 @@ struct Seat {
     lost_ns: Option<u64>,
     joined_late: bool,
     /// Message → the session in which it arrived first.
-    has: BTreeMap<Message, u64>,
+    has: FxHashMap<Message, u64>,
     /// Requests of pages under way, with the conversation.
     pages: BTreeMap<u64, Conversation>,
     /// Gaps that were noticed: conversation, first missing position.
@@ -229,20 +231,22 @@ impl Watch {
         let others = self.devices.iter().filter(|(device, _)| {
             **device != sender && owners.get(device).is_some_and(|user| room.members.contains(user))
         });
-        let others: Vec<(Device, bool, bool)> = others
-            .map(|(device, seat)| {
-                let is_recent = seat.lost_ns.is_some_and(|lost_ns| at_ns - lost_ns <= 1_000_000_000);
-                (*device, seat.is_connected, is_recent)
-            })
-            .collect();
-        if !others.is_empty() && others.iter().all(|(_, is_connected, _)| !is_connected) {
+        let (mut away, mut is_anybody_there, mut is_recent) = (Vec::new(), false, false);
+        for (device, seat) in others {
+            if seat.is_connected {
+                is_anybody_there = true;
+            } else {
+                away.push(*device);
+                is_recent |= seat.lost_ns.is_some_and(|lost_ns| at_ns - lost_ns <= 1_000_000_000);
+            }
+        }
+        if !away.is_empty() && !is_anybody_there {
             self.reach(State::EverybodyAway);
         }
-        if others.iter().any(|(_, is_connected, is_recent)| !is_connected && *is_recent) {
+        if is_recent {
             self.reach(State::FanOutDuringReconnect);
         }
-        let away = others.into_iter().filter(|(_, is_connected, _)| !is_connected);
-        self.operation(message).away = away.map(|(device, ..)| device).collect();
+        self.operation(message).away = away;
     }
 
     fn node(&mut self, state: &str, at_ns: u64) {

@@ -46,7 +46,7 @@ fn plan(path: &Path) -> Plan {
 
 fn simulated(plan: &Rc<Plan>) -> (Ended, Vec<Judgement>) {
     let claims = perform::reference_claims();
-    let judge = Judge::new(&claims, &plan.expect.guarantees, perform::check_options(plan));
+    let judge = Judge::new(claims, &plan.expect.guarantees, perform::check_options(plan));
     let judge = Rc::new(RefCell::new(judge));
     let ended = {
         let judge = judge.clone();
@@ -54,7 +54,7 @@ fn simulated(plan: &Rc<Plan>) -> (Ended, Vec<Judgement>) {
             judge.borrow_mut().observe(event);
             Ok(())
         }));
-        let recorder = recorder.owing(Owing::of(&perform::reference_claims(), &perform::check_options(plan)));
+        let recorder = recorder.owing(Owing::of(perform::reference_claims(), &perform::check_options(plan)));
         let (of_conductor, conducted) = (recorder.clone(), plan.clone());
         let ended = simulate(plan, &recorder, move |world| {
             let installer = perform::installer(conducted.clone(), Nonce::NONE);

@@ -102,7 +102,7 @@ pub fn explore_run_watched(plan: &Rc<Plan>, options: ExploreOptions<'_>, mut obs
     };
     let played = panics::caught(|| {
         let recorder =
-            Recorder::new(sink).owing(Owing::of(&perform::reference_claims(), &perform::check_options(plan)));
+            Recorder::new(sink).owing(Owing::of(perform::reference_claims(), &perform::check_options(plan)));
         let (of_conductor, plan) = (recorder.clone(), plan.clone());
         let stop = options.stop.unwrap_or(&|| false);
         let ended = explore_until(&plan.clone(), &recorder, stop, move |world| {
@@ -137,7 +137,7 @@ struct Tap {
 impl Tap {
     fn new(plan: &Plan, options: ExploreOptions<'_>) -> Self {
         let judge =
-            Judge::new(&perform::reference_claims(), &plan.expect.guarantees, perform::check_options(plan));
+            Judge::new(perform::reference_claims(), &plan.expect.guarantees, perform::check_options(plan));
         let kept = options.explained.then(Vec::new);
         Self { judge, hasher: FxHasher::default(), events: 0, last_ns: 0, undrained: None, kept }
     }
