@@ -2,12 +2,13 @@
 //!
 //! What differs between the two is here and nowhere else; the shell above sees frames (or bytes) and ends.
 
+use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::{Buf, Bytes};
 use futures_util::{Sink, SinkExt, Stream};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio_tungstenite::WebSocketStream;
@@ -202,17 +203,19 @@ fn take(outgoing: &mut VecDeque<Bytes>, mut written: usize) {
     }
 }
 
+/// Reads into a buffer that all sockets share, and takes as much as came: most messages are far shorter than what a read may bring,
+/// and a fresh buffer costs more than they do.
 fn poll_some<S: AsyncRead + Unpin>(stream: &mut S, context: &mut Context<'_>) -> Poll<Option<Bytes>> {
-    let mut bytes = BytesMut::zeroed(STREAM_READ_BYTES);
-    let mut buffer = ReadBuf::new(&mut bytes);
-    match Pin::new(stream).poll_read(context, &mut buffer) {
-        Poll::Pending => Poll::Pending,
-        Poll::Ready(Err(_)) => Poll::Ready(None),
-        Poll::Ready(Ok(())) if buffer.filled().is_empty() => Poll::Ready(None),
-        Poll::Ready(Ok(())) => {
-            let filled = buffer.filled().len();
-            bytes.truncate(filled);
-            Poll::Ready(Some(bytes.freeze()))
-        }
+    thread_local! {
+        static BUFFER: RefCell<Vec<u8>> = RefCell::new(vec![0; STREAM_READ_BYTES]);
     }
+    BUFFER.with_borrow_mut(|bytes| {
+        let mut buffer = ReadBuf::new(bytes);
+        match Pin::new(stream).poll_read(context, &mut buffer) {
+            Poll::Pending => Poll::Pending,
+            Poll::Ready(Err(_)) => Poll::Ready(None),
+            Poll::Ready(Ok(())) if buffer.filled().is_empty() => Poll::Ready(None),
+            Poll::Ready(Ok(())) => Poll::Ready(Some(Bytes::copy_from_slice(buffer.filled()))),
+        }
+    })
 }
