@@ -76,7 +76,9 @@ fn belong_together(parts: &[Part]) -> Result<(), String> {
     for part in parts {
         let name = part.folder.display();
         let Some(shard) = part.record.shard else {
-            return Err(format!("{name} is no part of a larger test\n{hint}"));
+            return Err(format!(
+                "{name} is no part of a larger test\n{hint}; `avouch compare` holds two tests against each other"
+            ));
         };
         let of_first = first.record.shard.map(|shard| (shard.of, shard.start_unix_ms));
         let is_same = Some((shard.of, shard.start_unix_ms)) == of_first
@@ -103,7 +105,8 @@ fn complete(run: &mut Run, parts: &[Part]) {
     let mut ends = parts.iter().map(|part| &part.run.end);
     run.end = ends.find(|end| **end != End::Complete).cloned().unwrap_or_default();
     for part in parts {
-        run.own_doubts.extend(part.run.own_doubts.iter().cloned());
+        let number = part.record.shard.map_or(0, |shard| shard.number);
+        run.own_doubts.extend(part.run.own_doubts.iter().map(|doubt| format!("part {number}: {doubt}")));
         for judgement in &part.run.judgements {
             worse(&mut run.judgements, judgement);
         }

@@ -32,7 +32,12 @@ pub(super) fn load_runs(folder: &Path) -> Result<Vec<LoadRun>, String> {
     if folder.join(RECORD).is_file() {
         return Ok(vec![read(folder)?]);
     }
-    let told = |error: std::io::Error| format!("{}: {error}", folder.display());
+    let told = |error: std::io::Error| {
+        format!(
+            "{}: {error}\nhint: two run folders of `avouch load`, or two folders with run folders in them, are compared",
+            folder.display()
+        )
+    };
     let mut folders = Vec::new();
     for entry in std::fs::read_dir(folder).map_err(told)? {
         let path = entry.map_err(told)?.path();

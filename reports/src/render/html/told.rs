@@ -157,6 +157,14 @@ mod tests {
                 "已投递：90 个延迟中有 9 个聚集在 40.00 ms 附近：看起来像：Nagle 算法在等待延迟确认（Linux 上为 40 ms）；在服务器上设置 TCP_NODELAY 即可消除",
             ),
         );
+        check(
+            "gate delivered_p99 is violated: p99 1.13 ms (limit 30 µs) of 1989 samples",
+            Some("门限 delivered_p99 未达标：p99 1.13 ms（限值 30 µs），1989 个样本"),
+        );
+        check(
+            "gate accepted_p99 is inconclusive: 988 samples; p99 needs 1000",
+            Some("门限 accepted_p99 无法定论：988 个样本；p99 需要 1000 个"),
+        );
         check("something else", None);
         check("seed 1, or something else", None);
         check(&"m".repeat(2_000), None);

@@ -3,6 +3,9 @@
 /// What load tests and their comparisons say.
 pub(super) const OF_LOADS: &[(&str, &str)] = &[
     ("@: # sent, # accepted, # delivered@", "{0}：发送 {1}，接受 {2}，投递 {3}{4}"),
+    // Before what it observed, which would fit the whole as well.
+    ("gate @ is violated: @", "门限 {0} 未达标：{1}"),
+    ("gate @ is inconclusive: @", "门限 {0} 无法定论：{1}"),
     ("passed", "通过"),
     ("violated", "违反"),
     ("inconclusive", "无法定论"),
