@@ -12,7 +12,10 @@ use mio::{Events, Interest, Poll, Token};
 use super::Sample;
 
 const MESSAGE_BYTES: usize = 128;
-const BULK_BYTES: usize = 64 * 1024;
+/// One MQTT PUBLISH of the bulk.
+const BULK_MESSAGE_BYTES: usize = 64 * 1024;
+/// Room of a read of the bulk.
+const BULK_READ_BYTES: usize = 64 * 1024;
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// An MQTT PUBLISH: `QoS` 0, topic "t".
@@ -148,7 +151,7 @@ pub(crate) fn sink() -> (SocketAddr, Arc<AtomicU64>) {
         for stream in listener.incoming() {
             let (mut stream, counted) = (stream.unwrap(), Arc::clone(&counted));
             thread::spawn(move || {
-                let mut buffer = vec![0; 4 * BULK_BYTES];
+                let mut buffer = vec![0; BULK_READ_BYTES];
                 while let Ok(bytes @ 1..) = stream.read(&mut buffer) {
                     counted.fetch_add(bytes as u64, Ordering::Relaxed);
                 }
@@ -158,12 +161,12 @@ pub(crate) fn sink() -> (SocketAddr, Arc<AtomicU64>) {
     (address, received)
 }
 
-/// Writes 64 KiB at a time; counts what arrives, in MB.
-pub(crate) fn bulk(address: SocketAddr, received: &AtomicU64, time: Duration) -> Sample {
+/// Writes so many messages of 64 KiB at a time; counts what arrives, in MB.
+pub(crate) fn bulk(address: SocketAddr, received: &AtomicU64, (messages, time): (usize, Duration)) -> Sample {
     let mut stream = TcpStream::connect(address).unwrap();
-    // Each block is one MQTT PUBLISH, for whoever looks.
-    let mut block = vec![b'x'; BULK_BYTES];
-    block[..7].copy_from_slice(&[0x30, 0xfc, 0xff, 0x03, 0, 1, b't']);
+    let mut message = vec![b'x'; BULK_MESSAGE_BYTES];
+    message[..7].copy_from_slice(&[0x30, 0xfc, 0xff, 0x03, 0, 1, b't']);
+    let block = message.repeat(messages);
     let (before, began) = (received.load(Ordering::Relaxed), Instant::now());
     while began.elapsed() < time {
         stream.write_all(&block).unwrap();
