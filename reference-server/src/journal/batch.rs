@@ -23,6 +23,8 @@ pub struct Batch {
     pub(super) entries: Vec<Placed>,
     /// and everything else; both in order.
     pub(super) rest: Vec<Record>,
+    /// Where in the block each record ends.
+    ends: Vec<u32>,
     approximate_bytes: u64,
 }
 
@@ -47,6 +49,7 @@ impl Batch {
             block: Vec::with_capacity(bytes.next_multiple_of(SECTOR_BYTES)),
             entries: Vec::with_capacity(count),
             rest: Vec::new(),
+            ends: Vec::with_capacity(count),
             approximate_bytes: 0,
         };
         begin_block(&mut batch.block);
@@ -70,6 +73,7 @@ impl Batch {
             }),
             other => self.rest.push(other.clone()),
         }
+        self.ends.push(self.block.len() as u32);
     }
 
     /// Goes on with what another has.
@@ -83,7 +87,27 @@ impl Batch {
         let moved = |placed: Placed| Placed { from: placed.from + shift, to: placed.to + shift, ..placed };
         self.entries.extend(other.entries.into_iter().map(moved));
         self.rest.extend(other.rest);
+        self.ends.extend(other.ends.into_iter().map(|end| end + shift));
         self.approximate_bytes += other.approximate_bytes;
+    }
+
+    /// Cuts it behind so many records; answers the others.
+    pub(crate) fn split_off(&mut self, count: usize) -> Self {
+        let all_bytes = (self.block.len() - BLOCK_HEADER_BYTES).max(1) as u64;
+        let cut = count.checked_sub(1).map_or(BLOCK_HEADER_BYTES as u32, |last| self.ends[last]);
+        let shift = cut - BLOCK_HEADER_BYTES as u32;
+        let others = self.block.split_off(cut as usize);
+        let mut block =
+            Vec::with_capacity((BLOCK_HEADER_BYTES + others.len()).next_multiple_of(SECTOR_BYTES));
+        begin_block(&mut block);
+        block.extend_from_slice(&others);
+        let ends = self.ends.split_off(count).into_iter().map(|end| end - shift).collect();
+        let entries = self.entries.split_off(self.entries.partition_point(|placed| placed.to <= cut));
+        let moved = |placed: Placed| Placed { from: placed.from - shift, to: placed.to - shift, ..placed };
+        let rest = self.rest.split_off(count - self.entries.len());
+        let approximate_bytes = self.approximate_bytes * others.len() as u64 / all_bytes;
+        self.approximate_bytes -= approximate_bytes;
+        Self { block, entries: entries.into_iter().map(moved).collect(), rest, ends, approximate_bytes }
     }
 
     /// Gives room back that it does not need.
@@ -93,7 +117,7 @@ impl Batch {
 
     /// How many records it has.
     pub fn len(&self) -> usize {
-        self.entries.len() + self.rest.len()
+        self.ends.len()
     }
 
     /// Whether it has none.
@@ -110,5 +134,42 @@ impl Batch {
 impl<T: AsRef<[Record]>> From<T> for Batch {
     fn from(records: T) -> Self {
         Self::of(records.as_ref().iter())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use avouch_engine::ids::{DeviceId, DeviceKey, MessageId, UserId};
+    use avouch_engine::journal::{Body, Entry};
+    use bytes::Bytes;
+
+    use super::*;
+
+    fn record(number: u64) -> Record {
+        let (conversation, device) = (ConversationId(1), DeviceKey { user: UserId(2), device: DeviceId(3) });
+        if number.is_multiple_of(3) {
+            return Record::Cursor { conversation, device, delivered: number, read: 0, version: number };
+        }
+        let body = Body::Message { reply_to: None, payload: Bytes::from(vec![7; number as usize]) };
+        let entry =
+            Entry { seq: number, author: device, id: MessageId(number), at_ms: 5, chain: [9; 32], body };
+        Record::Entry { conversation, fingerprint: number, entry }
+    }
+
+    #[test]
+    fn a_batch_that_is_cut_and_put_together_is_the_same() {
+        let records: Vec<_> = (1..10).map(record).collect();
+        for count in 0..=records.len() {
+            let mut first = Batch::from(&records);
+            let others = first.split_off(count);
+            for (part, records) in [(&first, &records[..count]), (&others, &records[count..])] {
+                let whole = Batch::from(records);
+                assert_eq!((&part.block, &part.entries), (&whole.block, &whole.entries), "{count}");
+                assert_eq!((&part.rest, &part.ends), (&whole.rest, &whole.ends), "{count}");
+            }
+            first.append(others);
+            first.shrink();
+            assert_eq!(first, Batch::from(&records));
+        }
     }
 }

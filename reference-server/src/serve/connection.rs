@@ -209,7 +209,11 @@ where
                 match self.bursts.poll_recv(task) {
                     Poll::Ready(Some(burst)) => self.unwritten = burst.into_iter(),
                     Poll::Ready(None) => is_ended = true,
-                    Poll::Pending => break,
+                    Poll::Pending => {
+                        // Whoever is idle keeps nothing.
+                        self.unwritten = Vec::new().into_iter();
+                        break;
+                    }
                 }
             } else {
                 // A frame is taken from its burst only where it will be written.

@@ -28,15 +28,21 @@ impl Queue {
     }
 
     /// Whether the thread has to be woken.
-    pub(super) fn push(&self, batch: Batch) -> bool {
+    pub(super) fn push(&self, mut batch: Batch) -> bool {
         let mut state = self.state();
         if state.is_closed {
             return false;
         }
-        match state.batches.back_mut().filter(|last| self.fits(last, &batch)) {
-            Some(last) => last.append(batch),
-            None => state.batches.push_back(batch),
-        }
+        let others = match state.batches.back_mut().filter(|last| self.has_room_for(last, &batch)) {
+            Some(last) => {
+                let room = self.batch_records_max - last.len();
+                let others = (batch.len() > room).then(|| batch.split_off(room));
+                last.append(batch);
+                others
+            }
+            None => Some(batch),
+        };
+        state.batches.extend(others);
         !std::mem::replace(&mut state.is_watched, true)
     }
 
@@ -63,8 +69,9 @@ impl Queue {
         self.state().is_closed = false;
     }
 
-    fn fits(&self, last: &Batch, more: &Batch) -> bool {
-        last.len() + more.len() <= self.batch_records_max
+    /// For some of it, at least.
+    fn has_room_for(&self, last: &Batch, more: &Batch) -> bool {
+        last.len() < self.batch_records_max
             && last.approximate_bytes() + more.approximate_bytes() <= BATCH_BYTES_MAX as u64
     }
 
@@ -93,10 +100,10 @@ mod tests {
     fn what_gathers_is_put_together_up_to_the_limit() {
         let queue = Queue::new(5);
         assert!(queue.push(batch(2)), "nobody watches yet");
-        assert!(!queue.push(batch(3)) && !queue.push(batch(1)));
-        let together = Batch::from([&records(2)[..], &records(3)[..]].concat());
+        assert!(!queue.push(batch(2)) && !queue.push(batch(4)));
+        let together = Batch::from([&records(2)[..], &records(2)[..], &records(1)[..]].concat());
         assert_eq!(queue.pop(), Some(together));
-        assert_eq!(queue.pop(), Some(batch(1)));
+        assert_eq!(queue.pop(), Some(Batch::from(&records(4)[1..])));
         assert!(!queue.push(batch(1)), "the thread will look again");
         assert_eq!(queue.pop(), Some(batch(1)));
         assert_eq!(queue.pop(), None);
