@@ -2,7 +2,7 @@
 import base64, json, os, sys, threading
 import paho.mqtt.client as mqtt
 
-lock, speaking, sent, topics, flags = threading.Lock(), threading.Lock(), {}, [], {}   # paho has a thread of its own
+lock, speaking, sent, early, topics, flags = threading.Lock(), threading.Lock(), {}, set(), [], {}   # paho has a thread of its own
 
 def say(kind, to=None, **fields):
     with speaking: print(json.dumps({"type": kind, **fields, **({"in_reply_to": to} if to else {})}), flush=True)
@@ -13,9 +13,10 @@ def on_connect(client, _, connect_flags, reason, __):
     elif topics: client.subscribe([(topic, 1) for topic in topics])
     else: say("session", resumed=flags["resumed"])
 
-def on_publish(client, _, packet, *__):
+def on_publish(client, _, packet, *__):   # paho holds a lock of its own here, and in publish: ours is never held around that
     with lock:
         if packet in sent: say("ack", sent.pop(packet), rung=2)
+        else: early.add(packet)
 
 def on_message(client, _, message):
     say("delivered", conversation=message.topic, payload=base64.b64encode(message.payload).decode(), redelivered=message.dup)
@@ -37,4 +38,7 @@ for line in sys.stdin:
     elif kind == "disconnect": client.disconnect(), client.loop_stop(), say("disconnected", number)
     elif kind == "ping": say("pong", number)
     elif kind == "send":
-        with lock: sent[client.publish(asked["conversation"], base64.b64decode(asked["payload"]), 1).mid] = number
+        packet = client.publish(asked["conversation"], base64.b64decode(asked["payload"]), 1).mid
+        with lock:
+            if packet in early: early.remove(packet), say("ack", number, rung=2)
+            else: sent[packet] = number
