@@ -25,6 +25,8 @@ use crate::world::descriptors;
 
 /// Live runs wait most of their time: so many at once per processor.
 const JOBS_PER_PROCESSOR: usize = 8;
+/// The same where each device is a program, which is slow to start and has to answer in time.
+const JOBS_OF_PROGRAMS: usize = 2;
 
 /// The record of an audit, in its folder.
 pub(super) const RECORD: &str = "audit.json";
@@ -59,7 +61,7 @@ pub(super) struct Args {
     /// How the result is printed
     #[arg(long, value_enum, default_value_t)]
     format: Format,
-    /// Runs at once [default: eight per processor]
+    /// Runs at once [default: eight per processor, two of client programs]
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..), value_name = "COUNT")]
     jobs: Option<u16>,
 }
@@ -74,6 +76,13 @@ struct Planned {
 
 /// Runs to carry out, and cases that cannot be, by mode.
 type Battery = (Vec<Planned>, Vec<(usize, VoidRun)>);
+
+/// How many runs go on at once, unless it is said.
+fn jobs_at_once(subjects: &[Subject]) -> usize {
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
+    let has_programs = subjects.iter().any(|subject| subject.client.is_some());
+    processors * if has_programs { JOBS_OF_PROGRAMS } else { JOBS_PER_PROCESSOR }
+}
 
 pub(super) fn audit(args: &Args, output: Output) -> Exit {
     let found = targets::find(&args.target).and_then(|found| found.served_at(args.server.as_deref()));
@@ -93,8 +102,7 @@ pub(super) fn audit(args: &Args, output: Output) -> Exit {
         output.error("nothing of this can be carried out");
         return Exit::Inconclusive;
     }
-    let processors = std::thread::available_parallelism().map_or(1, usize::from);
-    let jobs = args.jobs.map_or(processors * JOBS_PER_PROCESSOR, usize::from);
+    let jobs = args.jobs.map_or_else(|| jobs_at_once(&subjects), usize::from);
     let devices: Vec<_> = planned.iter().map(|planned| planned.task.plan.devices.len()).collect();
     let room = match descriptors::make_room(&devices, jobs) {
         Ok(room) => room,
