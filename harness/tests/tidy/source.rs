@@ -7,6 +7,9 @@ use std::path::{Path, PathBuf};
 /// Folders that hold what was built or found, not what was written.
 const NOT_OURS: [&str; 6] = [".git", "target", "avouch-out", "corpus", "artifacts", "node_modules"];
 
+/// Whatever folder holds this is a run's, under any name that its maker gave it; the README's commands leave some.
+const RUN_RECORD: &str = "run.json";
+
 /// Every text file of the repository, by rising path.
 pub(crate) struct Tree {
     pub(crate) root: PathBuf,
@@ -104,6 +107,9 @@ fn walk(folder: &Path, prefix: &str, files: &mut Vec<File>) {
         let path = format!("{prefix}{name}");
         let kind = entry.file_type().expect("a listed entry has a type");
         if kind.is_dir() {
+            if entry.path().join(RUN_RECORD).is_file() {
+                continue;
+            }
             walk(&entry.path(), &format!("{path}/"), files);
         } else if kind.is_file()
             && let Ok(text) = fs::read_to_string(entry.path())
