@@ -111,6 +111,7 @@ fn long(rounds: u64) {
     assert!(!outcome.is_violated() && outcome.ended == Ended::Whole);
     assert_eq!((outcome.counts.rejected, outcome.counts.unknown), (0, 0));
     tell("judged", &outcome.counts, ns);
+    println!("long: fingerprint of its history {:016x}", outcome.hash);
     let bare = (0..rounds).map(|_| timed(|| unjudged(&plan))).min_by_key(|run| run.1);
     let (counts, ns) = bare.unwrap();
     tell("without checkers", &counts, ns);

@@ -1,13 +1,16 @@
-//! The bytes of a simulated file, as far as anybody wrote any: a file that space was given out for is mostly zeros, and a
-//! disk that is made anew for every schedule must not fill and copy those.
+//! The bytes of a simulated file, as they were written: a file that space was given out for is mostly zeros, and what a
+//! disk sees, has on its way and holds durably is mostly the same, so all of them share one copy of every write.
 
+use std::collections::BTreeMap;
 use std::io;
 
-/// A file's contents: what is behind `written` is zeros.
-#[derive(Debug, Default)]
+use bytes::Bytes;
+
+/// A file's contents: what no part covers is zeros.
+#[derive(Clone, Debug, Default)]
 pub(super) struct Image {
-    /// From the beginning of the file; never more than its length.
-    written: Vec<u8>,
+    /// By where they begin. None is empty, reaches into the next or beyond the length.
+    parts: BTreeMap<usize, Bytes>,
     len: usize,
 }
 
@@ -19,58 +22,71 @@ impl Image {
     /// Zeros are added, or the end is cut off.
     pub(super) fn resize(&mut self, len: u64) {
         self.len = len as usize;
-        self.written.truncate(self.len);
+        self.cut_out(self.len, usize::MAX);
     }
 
     /// What goes beyond the length is not visible, as with a file whose new length was lost.
-    pub(super) fn write(&mut self, offset: u64, data: &[u8]) {
+    pub(super) fn write(&mut self, offset: u64, data: &Bytes) {
         let start = (offset as usize).min(self.len);
         let end = start.saturating_add(data.len()).min(self.len);
-        let known = self.written.len().max(start).min(end);
-        if self.written.len() < start {
-            self.written.resize(start, 0);
+        if start < end {
+            self.cut_out(start, end);
+            self.parts.insert(start, data.slice(..end - start));
         }
-        let (over, behind) = data[..end - start].split_at(known - start);
-        self.written[start..known].copy_from_slice(over);
-        self.written.extend_from_slice(behind);
     }
 
     pub(super) fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
         let start = usize::try_from(offset).map_err(|_| io::ErrorKind::UnexpectedEof)?;
-        start.checked_add(out.len()).filter(|end| *end <= self.len).ok_or(io::ErrorKind::UnexpectedEof)?;
-        let written = self.written.get(start..).unwrap_or_default();
-        let (from_written, zeros) = out.split_at_mut(written.len().min(out.len()));
-        from_written.copy_from_slice(&written[..from_written.len()]);
-        zeros.fill(0);
+        let end = start.checked_add(out.len()).filter(|end| *end <= self.len);
+        let end = end.ok_or(io::ErrorKind::UnexpectedEof)?;
+        out.fill(0);
+        let reaching_in = self.parts.range(..start).next_back();
+        for (&at, part) in reaching_in.into_iter().chain(self.parts.range(start..end)) {
+            let (from, to) = (at.max(start), (at + part.len()).min(end));
+            if from < to {
+                out[from - start..to - start].copy_from_slice(&part[from - at..to - at]);
+            }
+        }
         Ok(())
     }
 
     /// The byte at a place, 0 where there is none.
     pub(super) fn byte(&self, at: usize) -> u8 {
-        self.written.get(at).copied().unwrap_or(0)
+        let part = self.parts.range(..=at).next_back();
+        part.and_then(|(from, part)| part.get(at - from)).copied().unwrap_or(0)
     }
 
     pub(super) fn to_vec(&self) -> Vec<u8> {
-        let mut bytes = self.written.clone();
-        bytes.resize(self.len, 0);
+        let mut bytes = vec![0; self.len];
+        for (&at, part) in &self.parts {
+            bytes[at..at + part.len()].copy_from_slice(part);
+        }
         bytes
     }
-}
 
-impl Clone for Image {
-    fn clone(&self) -> Self {
-        Self { written: self.written.clone(), len: self.len }
-    }
-
-    fn clone_from(&mut self, other: &Self) {
-        self.written.clone_from(&other.written);
-        self.len = other.len;
+    /// Leaves zeros between two places.
+    fn cut_out(&mut self, start: usize, end: usize) {
+        while let Some((&at, part)) = self.parts.range(..end).next_back()
+            && at + part.len() > start
+        {
+            let part = part.clone();
+            if at < start {
+                self.parts.insert(at, part.slice(..start - at));
+            } else {
+                self.parts.remove(&at);
+            }
+            if at + part.len() > end {
+                self.parts.insert(end, part.slice(end - at..));
+            }
+        }
     }
 }
 
 impl From<Vec<u8>> for Image {
     fn from(bytes: Vec<u8>) -> Self {
-        Self { len: bytes.len(), written: bytes }
+        let mut image = Self { len: bytes.len(), ..Self::default() };
+        image.write(0, &bytes.into());
+        image
     }
 }
 
@@ -104,7 +120,7 @@ mod tests {
                         plain.resize(len as usize, 0);
                     }
                     Change::Write(at, data) => {
-                        image.write(at, &data);
+                        image.write(at, &data.clone().into());
                         for (place, byte) in plain.iter_mut().skip(at as usize).zip(&data) {
                             *place = *byte;
                         }

@@ -10,6 +10,8 @@
 use std::io;
 use std::time::Duration;
 
+use bytes::Bytes;
+
 use super::SimDiskCounters;
 use super::image::Image;
 use crate::disk::SECTOR_BYTES;
@@ -57,7 +59,7 @@ enum Named {
 enum Pending {
     Write {
         offset: u64,
-        data: Vec<u8>,
+        data: Bytes,
     },
     Resize(u64),
     /// A deferred sync: what stands before it reaches the disk before anything after it.
@@ -192,7 +194,7 @@ impl SimFile {
     }
 
     pub(super) fn write(&mut self, offset: u64, data: &[u8]) {
-        let pending = Pending::Write { offset, data: data.to_vec() };
+        let pending = Pending::Write { offset, data: Bytes::copy_from_slice(data) };
         apply(&mut self.view, &pending);
         self.pending.push(pending);
     }
@@ -236,7 +238,8 @@ impl SimFile {
             _ => {
                 let Pending::Write { offset, data } = pending else { return false };
                 let mut at = *offset as usize;
-                let mut rest = data.as_mut_slice();
+                let mut torn = data.to_vec();
+                let mut rest = torn.as_mut_slice();
                 while !rest.is_empty() {
                     let in_sector = (SECTOR_BYTES - at % SECTOR_BYTES).min(rest.len());
                     let (sector, later) = rest.split_at_mut(in_sector);
@@ -249,6 +252,7 @@ impl SimFile {
                     at += in_sector;
                     rest = later;
                 }
+                *data = torn.into();
                 true
             }
         }
