@@ -203,12 +203,12 @@ fn more_clients() -> Vec<Case> {
         Draft::new(
             "cuts-at-random",
             "Connections end whenever, of everybody.",
-            "rate = \"100/s\"\nduration = \"4500ms\"",
+            "rate = \"100/s\"\nduration = \"5500ms\"",
         )
-        // Some clients wait for a second before they come back.
-        .fault("cut = { link = \"u0\" }\nat = \"600ms\"\nevery = \"1400ms\"")
-        .fault("cut = { link = \"u1\" }\nat = \"900ms\"\nevery = \"1400ms\"")
-        .fault("cut = { link = \"u2\", how = \"fin\" }\nat = \"1200ms\"\nevery = \"1400ms\"")
+        // Some clients wait for a second before they come back, and for longer where the machine is busy.
+        .fault("cut = { link = \"u0\" }\nat = \"600ms\"\nevery = \"1900ms\"")
+        .fault("cut = { link = \"u1\" }\nat = \"900ms\"\nevery = \"1900ms\"")
+        .fault("cut = { link = \"u2\", how = \"fin\" }\nat = \"1200ms\"\nevery = \"1900ms\"")
         .done(),
     ]
 }
