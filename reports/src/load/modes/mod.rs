@@ -19,8 +19,11 @@ use crate::latency::{From, LatencyRecorder, Series, Stage, Window, show_us};
 use peaks::{Peak, Spread};
 
 /// Nagle's algorithm holds a small write until all before it is acknowledged, and Linux delays an acknowledgement by 40 ms at
-/// least (`TCP_DELACK_MIN`).
+/// least (`TCP_DELACK_MIN`), up to the next tick of its clock (4 ms on most). What the answer takes otherwise comes on top: so such a
+/// peak begins steeply at 40 ms, and is as wide as the latencies of those who did not wait.
 const DELAYED_ACK_US: (f64, f64) = (39_000.0, 46_000.0);
+/// The latency of those who did not wait counts up to this: with slower ones, 40 ms more is nothing that could be told apart.
+const BESIDE_DELAY_US_MAX: f64 = 10_000.0;
 /// Linux sends again after 200 ms at the earliest (`TCP_RTO_MIN`); other systems delay acknowledgements by that.
 const RETRANSMISSION_US: (f64, f64) = (195_000.0, 216_000.0);
 /// Ticks of timers: of systems at 100 and 250 interrupts a second, and of event loops that count in milliseconds.
@@ -68,17 +71,24 @@ pub fn modes_seen(latency: &LatencyRecorder, gap: Option<Gap>, faults: &[FaultWi
 fn of_stage(name: &str, histogram: &Histogram<u64>, gap: Option<Gap>) -> Vec<String> {
     let peaks = Spread::of(histogram).peaks();
     let samples = histogram.len();
+    let beside_us = undelayed_us(histogram).min(BESIDE_DELAY_US_MAX);
+    // A wide peak is lower than a narrow one that holds less; where half of all lie around is no group apart.
+    let median_us = histogram.value_at_quantile(0.5) as f64;
+    let is_bulk = |peak: &Peak| (0.5..2.0).contains(&(peak.at_us / median_us));
     let comb = TICKS_US.into_iter().find(|tick_us| peaks::is_comb(histogram, *tick_us));
     let ticks: Vec<u64> = comb.into_iter().chain(peaks.iter().filter_map(tick)).collect();
     let mut told = Vec::new();
     let mut nameless: Vec<&Peak> = Vec::new();
     for peak in &peaks {
-        let mut causes = causes(peak, gap);
+        // Where there is a comb, the next tooth's begin is no tail of this one.
+        let alone = Peak { is_steep: peak.is_steep && comb.is_none(), ..*peak };
+        let mut causes = causes(&alone, gap, beside_us);
         // Of a comb its teeth are not told one by one.
         causes.extend(tick(peak).filter(|_| comb.is_none()).map(words_of_tick));
         if !causes.is_empty() {
             told.push(format!("{}: this looks like {}", gather(name, peak, samples), causes.join(", or ")));
         } else if !peak.is_highest
+            && !is_bulk(peak)
             && peak.count as f64 >= samples as f64 * NAMELESS_SHARE_MIN
             && !ticks.iter().any(|tick_us| is_multiple(peak, *tick_us))
         {
@@ -98,26 +108,39 @@ fn gather(name: &str, peak: &Peak, samples: u64) -> String {
     format!("{name}: {} of {samples} latencies gather around {}", peak.count, show_us(peak.at_us as u64))
 }
 
-/// What is known to be as long as a peak.
-fn causes(peak: &Peak, gap: Option<Gap>) -> Vec<String> {
+/// The median of those who cannot have waited for a delayed acknowledgement; 0 = there are none.
+fn undelayed_us(histogram: &Histogram<u64>) -> f64 {
+    let below_us = DELAYED_ACK_US.0 as u64;
+    let half = histogram.count_between(0, below_us).div_ceil(2);
+    let mut seen = 0;
+    let median =
+        histogram.iter_recorded().take_while(|step| step.value_iterated_to() < below_us).find(|step| {
+            seen += step.count_at_value();
+            seen >= half
+        });
+    median.map_or(0.0, |step| step.value_iterated_to() as f64)
+}
+
+/// What is known to be as long as a peak; `beside_us`: what those took who did not wait.
+fn causes(peak: &Peak, gap: Option<Gap>, beside_us: f64) -> Vec<String> {
     let mut causes = Vec::new();
-    if !peak.is_narrow {
-        return causes;
-    }
     let within = |(from, to): (f64, f64)| (from..=to).contains(&peak.at_us);
-    if let Some(gap) = gap.filter(|gap| gap.is_equal && (peak.at_us / gap.mean_us - 1.0).abs() <= GAP_SLACK) {
+    let as_gap =
+        |gap: &Gap| peak.is_narrow && gap.is_equal && (peak.at_us / gap.mean_us - 1.0).abs() <= GAP_SLACK;
+    if let Some(gap) = gap.filter(as_gap) {
         causes.push(format!(
             "an answer that waits for its sender's next message, which comes after {}",
             show_us(gap.mean_us as u64)
         ));
     }
-    if within(DELAYED_ACK_US) {
+    let (from_us, to_us) = DELAYED_ACK_US;
+    if within(DELAYED_ACK_US) && peak.is_narrow || within((from_us, to_us + beside_us)) && peak.is_steep {
         causes.push(
             "Nagle's algorithm waiting for a delayed acknowledgement (40 ms on Linux); TCP_NODELAY at the server ends that"
                 .to_owned(),
         );
     }
-    if within(RETRANSMISSION_US) {
+    if within(RETRANSMISSION_US) && peak.is_narrow {
         causes.push("something that was lost and sent again (after 200 ms on Linux), or an acknowledgement delayed by 200 ms".to_owned());
     }
     causes

@@ -19,6 +19,10 @@ const DEVIATIONS: f64 = 4.0;
 /// A narrow peak falls to a quarter within so many places (26 %) on both sides.
 const NARROW_PLACES: usize = 8;
 const NARROW_FALLS_TO: f64 = 0.25;
+/// What waits for a time and then takes as long as it takes otherwise begins steeply, within so many places (19 %), and ends within so many
+/// (59 %): both down to a quarter of what stands out of the valley on that side.
+const STEEP_PLACES: usize = 6;
+const TAIL_PLACES: usize = 16;
 /// Teeth of a comb, at least; each has this share of what was looked at, and its samples.
 const TEETH_MIN: usize = 3;
 const TOOTH_SHARE_MIN: f64 = 0.05;
@@ -40,6 +44,8 @@ pub(super) struct Peak {
     pub(super) count: u64,
     /// It falls steeply on both sides.
     pub(super) is_narrow: bool,
+    /// It begins steeply, and may end slowly.
+    pub(super) is_steep: bool,
     /// No other is higher; also true where most latencies are too short to be looked at and this is not one of many.
     pub(super) is_highest: bool,
 }
@@ -82,22 +88,31 @@ impl Spread {
         }
         let smooth: Vec<f64> = (0..PLACES).map(|place| around(&self.counts, place, 1)).collect();
         let highest = smooth.iter().copied().fold(0.0, f64::max);
-        let places = (0..PLACES).filter(|place| stands_out(&smooth, *place, self.shorter > 0));
-        places.map(|place| self.peak(&smooth, place, smooth[place] >= highest)).collect()
+        let found =
+            (0..PLACES).filter_map(|place| Some((place, stands_out(&smooth, place, self.shorter > 0)?)));
+        found.map(|(place, valleys)| self.peak(&smooth, place, valleys, smooth[place] >= highest)).collect()
     }
 
-    fn peak(&self, smooth: &[f64], place: usize, is_higher: bool) -> Peak {
+    fn peak(&self, smooth: &[f64], place: usize, (left, right): (f64, f64), is_higher: bool) -> Peak {
         let half = NARROW_PLACES / 2;
         let count = around(&self.counts, place, half);
         let falls = |at: Option<usize>| {
             at.and_then(|at| smooth.get(at)).is_none_or(|there| *there <= smooth[place] * NARROW_FALLS_TO)
         };
+        let has_fallen = |at: Option<usize>, valley: f64| {
+            let there = at.and_then(|at| smooth.get(at)).copied().unwrap_or(0.0);
+            there <= valley + (smooth[place] - valley) * NARROW_FALLS_TO
+        };
+        let before = place.checked_sub(STEEP_PLACES);
         // Below the first place there are others that are only not counted.
         let below = place.checked_sub(NARROW_PLACES);
         Peak {
             at_us: around(&self.sums_us, place, half) / count,
             count: count as u64,
             is_narrow: below.is_some() && falls(below) && falls(Some(place + NARROW_PLACES)),
+            is_steep: before.is_some()
+                && has_fallen(before, left)
+                && has_fallen(Some(place + TAIL_PLACES), right),
             is_highest: is_higher && (self.shorter as f64) < self.samples as f64 / 2.0,
         }
     }
@@ -108,12 +123,12 @@ fn around(values: &[f64], place: usize, reach: usize) -> f64 {
     values[place.saturating_sub(reach)..(place + reach + 1).min(PLACES)].iter().sum()
 }
 
-/// Whether a place is a peak: the highest, or with a valley between it and any that is higher. Where shorter latencies are left
-/// out, the first places may be the slope of a peak that is not looked at.
-fn stands_out(smooth: &[f64], place: usize, is_slope: bool) -> bool {
+/// Whether a place is a peak: the highest, or with a valley between it and any that is higher; then how deep those on both sides
+/// are. Where shorter latencies are left out, the first places may be the slope of a peak that is not looked at.
+fn stands_out(smooth: &[f64], place: usize, is_slope: bool) -> Option<(f64, f64)> {
     let here = smooth[place];
     if here < COUNT_MIN {
-        return false;
+        return None;
     }
     // Of equal ones the first is the peak.
     let valley_before =
@@ -132,7 +147,8 @@ fn stands_out(smooth: &[f64], place: usize, is_slope: bool) -> bool {
     let right = valley_before(&mut smooth[place + 1..].iter().copied(), |there, here| there > here, false);
     let valley = left.max(right);
     let over = here - OVER_VALLEY * valley;
-    over > 0.0 && over >= DEVIATIONS * (here + OVER_VALLEY * OVER_VALLEY * valley).sqrt()
+    let is_peak = over > 0.0 && over >= DEVIATIONS * (here + OVER_VALLEY * OVER_VALLEY * valley).sqrt();
+    is_peak.then_some((left, right))
 }
 
 /// Whether latencies gather at several multiples of a tick.

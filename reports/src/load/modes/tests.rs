@@ -68,6 +68,59 @@ fn a_few_late_acknowledgements_beside_many_early_ones_are_named() {
     assert!(told(values, None)[0].contains("Nagle's algorithm waiting for a delayed acknowledgement"));
 }
 
+/// What the answer takes comes on top of 40 ms and of what is left of a tick of 4 ms: the slower it is otherwise, the wider the peak.
+#[test]
+fn a_delayed_acknowledgement_is_known_by_its_steep_begin_however_wide_the_rest() {
+    for (number, (median_us, deviation, share)) in [
+        (300.0, 0.4, 0.01),
+        (1_500.0, 0.5, 0.1),
+        (3_000.0, 0.8, 0.2),
+        (6_000.0, 0.6, 0.2),
+        (8_000.0, 0.9, 0.3),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let mut draws = Draws(100 + number as u64);
+        let values: Vec<f64> = (0..20_000)
+            .map(|_| {
+                let waits = if draws.uniform() < share { 40_000.0 + 4_000.0 * draws.uniform() } else { 0.0 };
+                waits + draws.log_normal(median_us, deviation)
+            })
+            .collect();
+        let told = told(values, None);
+        // And the others, wide as they are, are no group apart.
+        check(&told, &["Nagle's algorithm waiting for a delayed acknowledgement"]);
+    }
+}
+
+/// Near 40 ms, and begun long before, or long after what a delay adds up to.
+#[test]
+fn what_lies_about_40_ms_and_does_not_begin_there_is_no_delayed_acknowledgement() {
+    type Group = fn(&mut Draws) -> f64;
+    let groups: [(&str, Group); 6] = [
+        ("a hump", |draws| draws.log_normal(41_250.0, 0.2)),
+        ("a wide hump", |draws| draws.log_normal(42_000.0, 0.4)),
+        ("from 30 to 60 ms", |draws| 30_000.0 + 30_000.0 * draws.uniform()),
+        ("before it", |draws| 35_000.0 + 1_000.0 * draws.uniform()),
+        ("behind it", |draws| 48_000.0 + 1_500.0 * draws.uniform()),
+        ("a tail from 33 ms", |draws| 33_000.0 - 8_000.0 * draws.uniform().ln()),
+    ];
+    for (name, group) in groups {
+        for share in [0.05, 0.2] {
+            let mut draws = Draws(7);
+            let values: Vec<f64> =
+                (0..20_000)
+                    .map(|_| {
+                        if draws.uniform() < share { group(&mut draws) } else { draws.log_normal(400.0, 0.4) }
+                    })
+                    .collect();
+            let told = told(values, None);
+            assert!(told.iter().all(|words| !words.contains("Nagle")), "{name}: {told:#?}");
+        }
+    }
+}
+
 #[test]
 fn a_group_of_no_known_length_is_told_without_a_cause() {
     let mut draws = Draws(2);
