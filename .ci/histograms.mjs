@@ -56,18 +56,43 @@ function compareDistribution(file, found) {
   return ours.length;
 }
 
+// Where conversations are of several sizes, the tags of all sizes add up to those of the whole, and to what load.json says of each.
+function compareSizes(folder, totals, sizes) {
+  const file = join(folder, "load.json");
+  const bySize = existsSync(file) ? JSON.parse(readFileSync(file, "utf8")).by_size ?? [] : [];
+  assert.equal(sizes.length > 0, bySize.length > 0, `${folder}: sizes in the log and in load.json`);
+  const sums = new Map();
+  for (const tag of sizes) {
+    const whole = tag.slice(0, tag.indexOf("-members-"));
+    if (!sums.has(whole)) sums.set(whole, empty());
+    sums.get(whole).add(totals.get(tag));
+  }
+  for (const [whole, sum] of sums) {
+    assert.equal(sum.outputPercentileDistribution(), totals.get(whole).outputPercentileDistribution(), `${folder}: ${whole} by size`);
+  }
+  for (const { members, latency } of bySize) {
+    for (const row of latency) {
+      const tags = sizes.filter((tag) => tag.startsWith(`${row.stage}-`) && tag.endsWith(`-members-${members ?? "others"}`));
+      const count = tags.reduce((sum, tag) => sum + totals.get(tag).totalCount, 0);
+      assert.equal(count, row.count, `${folder}: ${row.stage} of ${members}`);
+    }
+  }
+}
+
 let percentiles = 0;
 let distributions = 0;
 for (const folder of folders) {
   const totals = intervalLog(join(folder, "latency.hlog"));
   const { latency } = JSON.parse(readFileSync(join(folder, "run.json"), "utf8"));
   const rows = latency.rows.filter((row) => row.count > 0);
-  assert.equal(totals.size, rows.length, `${folder}: as many series as run.json has`);
+  const sizes = [...totals.keys()].filter((tag) => tag.includes("-members-"));
+  assert.equal(totals.size - sizes.length, rows.length, `${folder}: as many series as run.json has`);
   for (const row of rows) {
     const tag = `${row.stage}-${row.from}-${row.window}`;
     assert.ok(totals.has(tag), `${folder}: ${tag} is not in the log`);
     percentiles += compareRow(row, totals.get(tag), `${folder} ${tag}`);
   }
+  compareSizes(folder, totals, sizes);
   for (const stage of ["accepted", "delivered", "receipt"]) {
     const file = join(folder, `${stage}.hgrm`);
     const outside = totals.get(`${stage}-intended-outside`);

@@ -92,7 +92,7 @@ fn loaded(per_s: u64, folder: std::path::PathBuf, spent: &Cell<(f64, f64)>) -> L
     let arrivals = Arrivals::constant(Spread::Poisson, per_s as f64, SECONDS * 1_000_000_000);
     let order = Order {
         plan: plan(),
-        schedule: Schedule { seed: 1, arrivals, senders, sizes, shard: (0, 1) },
+        schedule: Schedule { seed: 1, arrivals, senders, shares: Vec::new(), sizes, shard: (0, 1) },
         window: None,
         described: described(&subject),
         subject,
@@ -150,6 +150,7 @@ fn described(subject: &Subject) -> Described {
             kind: ShapeKind::OneToOne,
             conversations: u64::from(PAIRS),
             members: 2,
+            sizes: Vec::new(),
             sessions: u64::from(2 * PAIRS),
             idle_sessions: 0,
             words: String::new(),

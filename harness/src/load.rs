@@ -53,8 +53,8 @@ pub struct Order {
     pub subject: Subject,
     /// What of it is said in the record.
     pub described: Described,
-    /// Objectives over the whole run, and how they were asked for.
-    pub objectives: Vec<(String, LatencyGate)>,
+    /// Objectives over the whole run.
+    pub objectives: Vec<Asked>,
     /// The run folder.
     pub folder: PathBuf,
     /// The command that repeats it.
@@ -63,6 +63,17 @@ pub struct Order {
     pub start_unix_ms: Option<u64>,
     /// What the machine itself takes.
     pub noise_floor: Option<NoiseFloor>,
+}
+
+/// An objective over the whole run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Asked {
+    /// How it was asked for.
+    pub words: String,
+    /// The limit.
+    pub gate: LatencyGate,
+    /// In conversations of how many members only; `None` = in all.
+    pub members: Option<u32>,
 }
 
 /// What came of it.

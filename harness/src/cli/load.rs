@@ -1,5 +1,6 @@
 //! `avouch load`: messages by a schedule, and how long they took.
 
+mod crowd;
 mod knee;
 mod metrics;
 mod order;
@@ -54,9 +55,13 @@ pub(super) struct Args {
     /// Who sends to whom
     #[arg(long, value_enum, default_value_t)]
     shape: ShapeName,
-    /// Pairs, groups, or senders of a fan-in
+    /// Pairs, groups, or senders of a fan-in; of several --sizes all together
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=10_000), value_name = "COUNT")]
     conversations: Option<u32>,
+    /// Conversations of several sizes in place of --shape, each with its share of the messages: "2 80%, 16 15%, 100 5%", or with how
+    /// many there are of each: "1000x2 80%, 20x16 20%"
+    #[arg(long, value_name = "SIZES", conflicts_with_all = ["shape", "members", "closed"])]
+    sizes: Option<String>,
     /// Members of each group
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(2..=10_000), value_name = "COUNT")]
     members: u32,
@@ -75,7 +80,8 @@ pub(super) struct Args {
     /// A fault meanwhile: "pause at 4s for 1s", "kill at 5s for 500ms", or as in a scenario: 'cut = { link = "30%" }, at = "4s"'
     #[arg(long = "fault", value_name = "FAULT")]
     faults: Vec<String>,
-    /// An objective over the whole run: "accepted p99 < 50ms"; may be given more than once
+    /// An objective over the whole run: "accepted p99 < 50ms"; of one of several --sizes: "delivered p99 < 1s @size 100"; may be
+    /// given more than once
     #[arg(long = "slo", value_name = "OBJECTIVE")]
     objectives: Vec<String>,
     /// Raise the rate until an objective, or delivery without loss, breaks; --duration is that of each step

@@ -11,7 +11,9 @@ use std::path::{Path, PathBuf};
 
 use avouch_reports::history::{Event, HistoryReader, Phase, ReadOptions, What};
 use avouch_reports::latency::{From, LatencyGate, LatencyRecorder};
-use avouch_reports::load::{Bar, FaultWindow, LOAD_BYTES_MAX, LoadRecord, Objective, StageLatency, Tally};
+use avouch_reports::load::{
+    Bar, FaultWindow, LOAD_BYTES_MAX, LoadRecord, Objective, SizeLatency, StageLatency, Tally,
+};
 use avouch_reports::run::{End, RUN_BYTES_MAX, Run};
 use avouch_reports::verdict::Judgement;
 
@@ -84,6 +86,7 @@ fn belong_together(parts: &[Part]) -> Result<(), String> {
         let is_same = Some((shard.of, shard.start_unix_ms)) == of_first
             && part.record.seed == first.record.seed
             && part.record.arrival == first.record.arrival
+            && part.record.shape.sizes == first.record.shape.sizes
             && part.record.protocol == first.record.protocol;
         if !is_same {
             return Err(format!(
@@ -156,6 +159,7 @@ fn record(parts: &[Part], tally: &Tally, latency: &LatencyRecorder) -> LoadRecor
         shape,
         totals,
         latency: StageLatency::all(latency),
+        by_size: SizeLatency::all(latency),
         bars: Bar::all(latency),
         seconds: tally.seconds(latency),
         columns: tally.columns(),
@@ -179,9 +183,9 @@ fn of_parts(parts: &[Part], of: fn(&LoadRecord) -> &[String]) -> Vec<String> {
 }
 
 fn again(objective: &Objective, latency: &LatencyRecorder) -> Objective {
-    let Objective { stage, percentile_milli, at_most_us, .. } = *objective;
-    let judged =
-        latency.whole(stage, From::Intended).judge(LatencyGate { stage, percentile_milli, at_most_us });
+    let Objective { stage, members, percentile_milli, at_most_us, .. } = *objective;
+    let gate = LatencyGate { stage, percentile_milli, at_most_us };
+    let judged = super::record::judge(latency, gate, members, From::Intended);
     Objective {
         measured_us: judged.measured_us,
         samples: judged.samples,

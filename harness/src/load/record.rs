@@ -8,15 +8,15 @@ use avouch_reports::latency::{
     From, GateResult, LatencyGate, LatencyRecorder, Stage, samples_needed, show_us,
 };
 use avouch_reports::load::{
-    Arrival, Bar, FaultWindow, Gap, Generator, LATE_US, LOAD_VERSION, LoadRecord, Objective, Payload, Shape,
-    Shard, StageLatency, Tally, Totals, modes_seen,
+    Arrival, Bar, FaultWindow, Gap, Generator, LATE_US, LOAD_VERSION, LoadRecord, NoiseFloor, Objective,
+    Payload, Shape, Shard, SizeLatency, StageLatency, Tally, Totals, modes_seen,
 };
 use avouch_reports::run::{Outcome, Run};
 use avouch_reports::verdict::Verdict;
 use avouch_scenarios::load::Schedule;
 use avouch_scenarios::scenario::Arrivals as Spread;
 
-use super::Order;
+use super::{Asked, Order};
 use crate::world::live::Way;
 use crate::world::live::effort::Effort;
 
@@ -62,7 +62,7 @@ pub(super) fn complete(run: &mut Run, order: &Order, way: Way, seen: Seen<'_>) -
         run.own_doubts.push(generator.words.clone());
     }
     let objectives: Vec<Objective> =
-        order.objectives.iter().map(|(words, gate)| objective(words, *gate, latency, order)).collect();
+        order.objectives.iter().map(|asked| objective(asked, latency, order.noise_floor)).collect();
     run.gates.extend(objectives.iter().map(gate_of));
     let figures = latency.faults();
     let faults = (0..).zip(&order.described.faults).map(|(id, words)| {
@@ -103,6 +103,7 @@ pub(super) fn complete(run: &mut Run, order: &Order, way: Way, seen: Seen<'_>) -
         shape: order.described.shape.clone(),
         totals: Totals { repeated: repeated(run), ..tally.totals_with(latency) },
         latency: StageLatency::all(latency),
+        by_size: SizeLatency::all(latency),
         bars: Bar::all(latency),
         connections: tally.connections(),
         seconds,
@@ -120,8 +121,12 @@ pub(super) fn complete(run: &mut Run, order: &Order, way: Way, seen: Seen<'_>) -
 
 /// Time between two sends of one sender; `None` = it changes, or answers decide.
 fn gap(order: &Order) -> Option<Gap> {
-    let Schedule { arrivals, senders, .. } = &order.schedule;
+    let Schedule { arrivals, senders, shares, .. } = &order.schedule;
     let [stretch] = arrivals.stretches[..] else { return None };
+    // Not all send as often: there is no one gap.
+    if shares.len() > 1 {
+        return None;
+    }
     let is_steady = stretch.from_per_s.to_bits() == stretch.to_per_s.to_bits() && stretch.from_per_s > 0.0;
     (is_steady && arrivals.burst.is_none() && order.window.is_none()).then(|| Gap {
         mean_us: senders.len() as f64 * 1e6 / stretch.from_per_s,
@@ -182,11 +187,12 @@ fn verdict(record: &LoadRecord) -> String {
     words
 }
 
-fn objective(words: &str, gate: LatencyGate, latency: &LatencyRecorder, order: &Order) -> Objective {
-    let judged = latency.whole(gate.stage, From::Intended).judge(gate);
-    let GateResult { measured_us, samples, mut verdict, mut observed, .. } = judged;
-    let service = latency.whole(gate.stage, From::Sent).judge(gate);
-    let floor_us = order.noise_floor.and_then(|floor| floor.ping_pong.p50_us).unwrap_or(0);
+fn objective(asked: &Asked, latency: &LatencyRecorder, floor: Option<NoiseFloor>) -> Objective {
+    let (words, gate, members) = (&asked.words, asked.gate, asked.members);
+    let GateResult { measured_us, samples, mut verdict, mut observed, .. } =
+        judge(latency, gate, members, From::Intended);
+    let service = judge(latency, gate, members, From::Sent);
+    let floor_us = floor.and_then(|floor| floor.ping_pong.p50_us).unwrap_or(0);
     if verdict == Verdict::Violated && service.verdict == Verdict::Pass {
         // From the send on it held: what broke it is how late this tool sent.
         verdict = Verdict::Inconclusive;
@@ -197,8 +203,9 @@ fn objective(words: &str, gate: LatencyGate, latency: &LatencyRecorder, order: &
         let _ = write!(observed, "; the limit is below this machine's noise floor of {floor}");
     }
     Objective {
-        words: words.to_owned(),
+        words: words.clone(),
         stage: gate.stage,
+        members,
         percentile_milli: gate.percentile_milli,
         at_most_us: gate.at_most_us,
         measured_us,
@@ -207,6 +214,19 @@ fn objective(words: &str, gate: LatencyGate, latency: &LatencyRecorder, order: &
         verdict,
         observed,
     }
+}
+
+/// Judges a limit over the whole run, in all conversations or in those of one size.
+pub(super) fn judge(
+    latency: &LatencyRecorder,
+    gate: LatencyGate,
+    members: Option<u32>,
+    from: From,
+) -> GateResult {
+    let Some(members) = members else { return latency.whole(gate.stage, from).judge(gate) };
+    let mut judged = latency.whole_of_size(gate.stage, from, members).judge(gate);
+    let _ = write!(judged.observed, ", in conversations of {members}");
+    judged
 }
 
 pub(super) fn gate_of(objective: &Objective) -> GateResult {

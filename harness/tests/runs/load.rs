@@ -10,7 +10,7 @@ use std::thread;
 use avouch::perform::World;
 use avouch_reports::history::{HistoryReader, ReadOptions, What};
 use avouch_reports::latency::{From, OverTime, Series, Sparse, Stage, Window};
-use avouch_reports::load::{LoadRecord, StageLatency};
+use avouch_reports::load::{LoadRecord, SizeLatency, StageLatency};
 use avouch_reports::run::Outcome;
 
 use crate::{folder, plan};
@@ -279,8 +279,17 @@ fn a_test_that_two_processes_share_is_merged_exactly() {
     // Long ago: everybody begins at once.
     let part = |number: u32, seed: &str| {
         let shard = format!("{number}/2");
-        let arguments =
-            [&*server.1, "--rate", "200/s", "--duration", "2s", "--conversations", "2", "--shard", &shard];
+        let arguments = [
+            &*server.1,
+            "--rate",
+            "200/s",
+            "--duration",
+            "2s",
+            "--sizes",
+            "2x2 70%, 1x4 30%",
+            "--shard",
+            &shard,
+        ];
         let folder = top.join(format!("{number}-{seed}"));
         let arguments = [&arguments[..], &["--start-at", "1000", "--seed", seed]].concat();
         let mut command = command(&folder, &arguments);
@@ -314,6 +323,7 @@ fn a_test_that_two_processes_share_is_merged_exactly() {
         assert_eq!(of(&record).max_us, of(one).max_us.max(of(other).max_us));
         assert_eq!(of(&record).min_us, of(one).min_us.min(of(other).min_us));
     }
+    by_size_adds_up(&record, [one, other]);
     assert!(
         run.judgements.iter().all(|it| it.verdict != avouch_reports::verdict::Verdict::Violated),
         "{run:?}"
@@ -327,7 +337,35 @@ fn a_test_that_two_processes_share_is_merged_exactly() {
     refused(&[first, foreign], "are parts of different tests");
     refused(&[first, first], "part 1 of 2 is there twice");
     let (code, text, _) = report(&[first, second]);
-    assert!(text.contains("2 parts of 2 pairs") && matches!(code, 0 | 3), "{code}: {text}");
+    assert!(
+        text.contains("2 parts of conversations 2x2 70%, 1x4 30%") && matches!(code, 0 | 3),
+        "{code}: {text}"
+    );
+}
+
+/// What each size says adds up to the whole, and the sizes of all parts to those of the whole test.
+fn by_size_adds_up(merged: &LoadRecord, parts: [&LoadRecord; 2]) {
+    for record in [merged, parts[0], parts[1]] {
+        let members: Vec<Option<u32>> = record.by_size.iter().map(|size| size.members).collect();
+        assert_eq!(members, [Some(2), Some(4)]);
+        assert_eq!(record.by_size.iter().map(|size| size.sent).sum::<u64>(), record.totals.sent);
+        for stage in [Stage::Accepted, Stage::Delivered] {
+            let count = |size: &SizeLatency| size.stage(stage).map_or(0, |row| row.count);
+            let sum: u64 = record.by_size.iter().map(count).sum();
+            assert_eq!(sum, row(record, stage, From::Intended).count, "{stage:?}");
+        }
+    }
+    for (place, whole) in merged.by_size.iter().enumerate() {
+        let [one, other] = parts.map(|part| &part.by_size[place]);
+        assert_eq!(whole.sent, one.sent + other.sent);
+        for (stage, in_whole) in whole.latency.iter().map(|row| (row.stage, row)) {
+            let [one, other] = [one, other].map(|size| size.stage(stage).expect("both parts measured it"));
+            assert_eq!(in_whole.count, one.count + other.count, "no sample is lost");
+            assert_eq!(in_whole.max_us, one.max_us.max(other.max_us));
+        }
+        let to_last = |size: &SizeLatency| size.to_last.as_ref().map_or(0, |row| row.count);
+        assert_eq!(to_last(whole), to_last(one) + to_last(other));
+    }
 }
 
 /// A message of one part that surfaces in another is found by the whole and by neither part.

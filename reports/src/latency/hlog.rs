@@ -34,6 +34,17 @@ pub(super) struct IntervalLog {
     any: bool,
     /// Where intervals are shorter than a second.
     second: Option<Second>,
+    /// Conversations of several sizes; empty where all are of one.
+    sizes: Vec<SizeOpen>,
+}
+
+/// The open interval of one size, from the intended send.
+#[derive(Debug)]
+struct SizeOpen {
+    /// What its tags end with.
+    tag: String,
+    /// As the whole's.
+    open: Vec<Histogram<u64>>,
 }
 
 /// The second that is under way: figures of shorter intervals cannot be added up.
@@ -51,7 +62,38 @@ impl IntervalLog {
         let second = (interval_ns != INTERVAL_NS)
             .then(|| Second { number: 0, stages: std::array::from_fn(|_| histogram()) });
         let (text, closed) = (String::new(), Vec::new());
-        Self { text, left_out: 0, open, closed, interval_ns, number: 0, any: false, second }
+        Self {
+            text,
+            left_out: 0,
+            open,
+            closed,
+            interval_ns,
+            number: 0,
+            any: false,
+            second,
+            sizes: Vec::new(),
+        }
+    }
+
+    /// From here on sizes are told apart. All so far was of the first, whose intervals stand there again under its own tags.
+    pub(super) fn split(&mut self, tag: &str) {
+        let whole = std::mem::take(&mut self.text);
+        for line in whole.lines() {
+            self.text.push_str(line);
+            self.text.push('\n');
+            let told = line.strip_prefix("Tag=").and_then(|line| line.split_once(','));
+            let series = told.and_then(|(tag, rest)| Some((Series::from_tag(tag)?, rest)));
+            if let Some((series, rest)) = series.filter(|(series, _)| series.from == From::Intended) {
+                self.text.extend(["Tag=", &series.tag(), tag, ",", rest, "\n"]);
+            }
+        }
+        self.sizes.push(SizeOpen { tag: tag.to_owned(), open: self.open.clone() });
+    }
+
+    /// Another size.
+    pub(super) fn add_size(&mut self, tag: String) {
+        let open = self.open.iter().map(|_| histogram()).collect();
+        self.sizes.push(SizeOpen { tag, open });
     }
 
     /// Closes the open interval if its time is over.
@@ -68,9 +110,13 @@ impl IntervalLog {
         }
     }
 
-    pub(super) fn record(&mut self, series: Series, latency_us: u64) {
+    /// `size`: its place among the sizes that are told apart.
+    pub(super) fn record(&mut self, series: Series, size: usize, latency_us: u64) {
         self.any = true;
         self.open[series.index()].saturating_record(latency_us);
+        if let (Some(size), From::Intended) = (self.sizes.get_mut(size), series.from) {
+            size.open[series.index()].saturating_record(latency_us);
+        }
         if let (Some(second), From::Intended) = (&mut self.second, series.from) {
             second.stages[series.stage as usize].saturating_record(latency_us);
         }
@@ -123,31 +169,49 @@ impl IntervalLog {
             };
             self.closed.push(IntervalFigures::new(self.number, Stage::ALL.map(|stage| from_intended(stage))));
         }
-        let mut compressed = Vec::new();
         for series in Series::all() {
+            let tag = series.tag();
             let histogram = &mut self.open[series.index()];
-            if histogram.is_empty() {
-                continue;
+            let seconds = (self.number * self.interval_ns, self.interval_ns);
+            line(&mut self.text, &mut self.left_out, seconds, (&tag, histogram));
+        }
+        for size in &mut self.sizes {
+            for series in Series::all().filter(|series| series.from == From::Intended) {
+                let tag = series.tag() + &size.tag;
+                let histogram = &mut size.open[series.index()];
+                let seconds = (self.number * self.interval_ns, self.interval_ns);
+                line(&mut self.text, &mut self.left_out, seconds, (&tag, histogram));
             }
-            if self.text.len() >= HLOG_BYTES_MAX {
-                self.left_out += 1;
-                histogram.reset();
-                continue;
-            }
-            compressed.clear();
-            V2DeflateSerializer::new()
-                .serialize(histogram, &mut compressed)
-                .expect("a histogram of bounded values fits into memory");
-            let seconds = |ns: u64| format!("{}.{:03}", ns / 1_000_000_000, ns / 1_000_000 % 1_000);
-            let (start_s, length_s) = (seconds(self.number * self.interval_ns), seconds(self.interval_ns));
-            let max_ms = histogram.max() as f64 / 1e3;
-            write!(self.text, "Tag={},{start_s},{length_s},{max_ms:.3},", series.tag())
-                .expect("writing to a string never fails");
-            base64(&compressed, &mut self.text);
-            self.text.push('\n');
-            histogram.reset();
         }
     }
+}
+
+/// Writes what an interval (its begin and its length, in nanoseconds) has recorded, and begins it anew.
+fn line(
+    text: &mut String,
+    left_out: &mut u64,
+    (start_ns, length_ns): (u64, u64),
+    (tag, histogram): (&str, &mut Histogram<u64>),
+) {
+    if histogram.is_empty() {
+        return;
+    }
+    if text.len() >= HLOG_BYTES_MAX {
+        *left_out += 1;
+        histogram.reset();
+        return;
+    }
+    let mut compressed = Vec::new();
+    V2DeflateSerializer::new()
+        .serialize(histogram, &mut compressed)
+        .expect("a histogram of bounded values fits into memory");
+    let seconds = |ns: u64| format!("{}.{:03}", ns / 1_000_000_000, ns / 1_000_000 % 1_000);
+    let max_ms = histogram.max() as f64 / 1e3;
+    write!(text, "Tag={tag},{},{},{max_ms:.3},", seconds(start_ns), seconds(length_ns))
+        .expect("writing to a string never fails");
+    base64(&compressed, text);
+    text.push('\n');
+    histogram.reset();
 }
 
 /// RFC 4648, with padding.

@@ -5,6 +5,7 @@
 //! arrives counts as an infinite latency: leaving it out would make a lossy server look fast. What happens while
 //! a fault is active is kept apart from what happens outside.
 
+mod by_size;
 mod figures;
 mod gate;
 mod hgrm;
@@ -22,6 +23,7 @@ mod whole;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use by_size::{OfSize, SIZES_MAX};
 pub use figures::{Figures, INTERVALS_MAX, IntervalFigures};
 pub(crate) use gate::percentile_name;
 pub use gate::{GateResult, LatencyGate};

@@ -5,6 +5,7 @@
 //! longer waited for once [`RECEIPTLESS_AFTER`] messages went without any: the target has none). Who is away keeps
 //! entries alive; over [`MESSAGES_TRACKED_MAX`] the oldest is given up and counted as `forgotten`.
 
+mod owed;
 mod surroundings;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -12,11 +13,12 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use hdrhistogram::Histogram;
 use rustc_hash::FxHashMap;
 
+use super::by_size::BySize;
 use super::hlog::IntervalLog;
 use super::segments::Segments;
 use super::{
-    FaultFigures, From, INTERVAL_NS, IntervalFigures, LATENCY_US_MAX, LATENCY_US_MIN, LatencySummary,
-    SIGNIFICANT_DIGITS, Series, Stage, Window,
+    FaultFigures, From, INTERVAL_NS, IntervalFigures, LATENCY_US_MAX, LATENCY_US_MIN, SIGNIFICANT_DIGITS,
+    Series, Stage, Window,
 };
 use crate::history::{Conversation, Device, Event, Message, ReceiptKind, User, What};
 
@@ -48,9 +50,11 @@ impl Default for RecorderOptions {
 
 /// What is known of a message that somebody still waits for.
 #[derive(Clone, Copy, Debug)]
-struct Waiting {
+pub(super) struct Waiting {
     sender: Device,
     conversation: Conversation,
+    /// The place of its conversation's size.
+    pub(super) size: usize,
     intended_ns: u64,
     sent_ns: u64,
     seq: Option<u64>,
@@ -85,7 +89,8 @@ struct Members {
 pub struct LatencyRecorder {
     options: RecorderOptions,
     pub(super) totals: Vec<Histogram<u64>>,
-    log: IntervalLog,
+    pub(super) log: IntervalLog,
+    pub(super) sizes: BySize,
     segments: Segments,
     waiting: FxHashMap<Message, Waiting>,
     /// The same messages, oldest first; may hold some that are gone already.
@@ -122,6 +127,7 @@ impl LatencyRecorder {
             options,
             totals: (0..Series::COUNT).map(|_| histogram()).collect(),
             log: IntervalLog::new(options.interval_ns),
+            sizes: BySize::default(),
             segments: Segments::default(),
             waiting: FxHashMap::default(),
             order: VecDeque::new(),
@@ -170,35 +176,6 @@ impl LatencyRecorder {
         }
     }
 
-    /// What was recorded. Messages that are still waited for count as infinite; so this is for the end of a run.
-    pub fn summary(&self) -> LatencySummary {
-        LatencySummary::new(&self.totals, &self.never(), self.forgotten)
-    }
-
-    /// What is owed and has not arrived, per series.
-    pub(super) fn never(&self) -> Vec<u64> {
-        let mut never = vec![0; Series::COUNT];
-        for waiting in self.order.iter().filter_map(|message| self.waiting.get(message)) {
-            let missing = [
-                (Stage::Accepted, u32::from(!waiting.accepted)),
-                (Stage::Delivered, waiting.expected.saturating_sub(waiting.delivered)),
-                (Stage::Receipt, waiting.receipts_expected.saturating_sub(waiting.receipts)),
-            ];
-            for (stage, missing) in missing {
-                // Nobody is owed the delivery of what was never accepted, nor a receipt where there are none.
-                let receipts = self.any_receipt && self.receipt_cursors < RECEIPT_CURSORS_MAX;
-                let owed =
-                    stage == Stage::Accepted || waiting.accepted && (stage != Stage::Receipt || receipts);
-                for (from, start_ns) in waiting.starts() {
-                    let window = self.window(start_ns);
-                    never[Series { stage, from, window }.index()] +=
-                        if owed { u64::from(missing) } else { 0 };
-                }
-            }
-        }
-        never
-    }
-
     /// Deliveries that were measured so far.
     pub fn deliveries(&self) -> u64 {
         let of = |window| Series { stage: Stage::Delivered, from: From::Intended, window };
@@ -243,11 +220,14 @@ impl LatencyRecorder {
         // Who sends without being a member (a publisher) is not among those who get it.
         let is_member = members.is_none_or(|members| user.is_none_or(|user| members.users.contains(user)));
         let own_devices = user.and_then(|user| self.devices_of.get(user)).copied().unwrap_or(1);
+        let taking_part = members.map_or(0, |members| members.users.len()) + usize::from(!is_member);
+        let size = self.size_of(taking_part as u32);
         self.own.entry((sender, conversation)).or_default();
         let sent_ns = self.now_ns;
         let waiting = Waiting {
             sender,
             conversation,
+            size,
             intended_ns: intended_ns.min(sent_ns),
             sent_ns,
             seq: None,
@@ -279,7 +259,10 @@ impl LatencyRecorder {
             // A copy beyond the expected ones is a duplicate, or a member that joined: it still took its time.
             waiting.delivered += 1;
             let waiting = *waiting;
-            self.record(Stage::Delivered, &waiting);
+            let latency_us = self.record(Stage::Delivered, &waiting);
+            if waiting.delivered == waiting.expected {
+                self.sizes.record_last(waiting.size, latency_us);
+            }
         }
         self.place(message, seq);
         self.settle(message);
@@ -330,14 +313,21 @@ impl LatencyRecorder {
         }
     }
 
-    fn record(&mut self, stage: Stage, waiting: &Waiting) {
+    /// Gives the latency from the intended send.
+    fn record(&mut self, stage: Stage, waiting: &Waiting) -> u64 {
         for (from, start_ns) in waiting.starts() {
             let series = Series { stage, from, window: self.window(start_ns) };
-            let latency_us = (self.now_ns - start_ns).div_ceil(1_000).clamp(LATENCY_US_MIN, LATENCY_US_MAX);
+            let latency_us = self.latency_us(start_ns);
             self.totals[series.index()].saturating_record(latency_us);
-            self.log.record(series, latency_us);
+            self.log.record(series, waiting.size, latency_us);
             self.segments.record((stage, from), start_ns, latency_us);
+            self.sizes.record(waiting.size, (stage, from), latency_us);
         }
+        self.latency_us(waiting.intended_ns)
+    }
+
+    fn latency_us(&self, start_ns: u64) -> u64 {
+        (self.now_ns - start_ns).div_ceil(1_000).clamp(LATENCY_US_MIN, LATENCY_US_MAX)
     }
 
     fn window(&self, start_ns: u64) -> Window {

@@ -259,6 +259,9 @@ pub struct Objective {
     pub words: String,
     /// Of which stage.
     pub stage: Stage,
+    /// In conversations of how many members only; `None` = in all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub members: Option<u32>,
     /// Percentile in thousandths: 99,900 = p99.9, 100,000 = max.
     pub percentile_milli: u32,
     /// The limit.

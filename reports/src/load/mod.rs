@@ -12,6 +12,7 @@
 mod measured;
 mod modes;
 mod planned;
+mod sizes;
 mod tally;
 #[cfg(test)]
 mod tests;
@@ -24,7 +25,8 @@ pub use measured::{
     RateColumns, SecondRow, StageLatency, Totals, WindowLatency,
 };
 pub use modes::{Gap, modes_seen};
-pub use planned::{Arrival, ArrivalKind, Payload, Shape, ShapeKind, Shard};
+pub use planned::{Arrival, ArrivalKind, Payload, PlannedSize, Shape, ShapeKind, Shard};
+pub use sizes::SizeLatency;
 pub use tally::{SECONDS_MAX, Tally};
 
 use crate::run::Outcome;
@@ -72,6 +74,9 @@ pub struct LoadRecord {
     pub totals: Totals,
     /// Latency over the whole run, inside and outside of fault windows: per stage from the intended send, then from the send.
     pub latency: Vec<StageLatency>,
+    /// The same by how many take part in a conversation; empty where all are of one size.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub by_size: Vec<SizeLatency>,
     /// How latencies of the whole run are spread: of deliveries, or of acceptances where nothing is delivered, from the
     /// intended send. Each bar is twice as wide as the one before it.
     pub bars: Vec<Bar>,

@@ -82,10 +82,24 @@ pub enum ShapeKind {
     Groups,
     /// Many senders, one recipient per conversation.
     FanIn,
+    /// Pairs and groups of several sizes.
+    Mixed,
     /// Sessions connect, and are measured in that.
     ConnectionStorm,
     /// Most sessions stay silent while few send.
     IdleCrowd,
+}
+
+/// Conversations of one size among several.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PlannedSize {
+    /// Members of each: of two, one sends; in a group everybody does.
+    pub members: u32,
+    /// How many there are.
+    pub conversations: u32,
+    /// Of all messages, in millionths.
+    pub share_ppm: u32,
 }
 
 /// The conversations of a test.
@@ -96,8 +110,11 @@ pub struct Shape {
     pub kind: ShapeKind,
     /// Conversations.
     pub conversations: u64,
-    /// Members of each.
+    /// Members of each; of several sizes those of the largest.
     pub members: u64,
+    /// Where there are several sizes: each, as it was asked for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sizes: Vec<PlannedSize>,
     /// Sessions in all.
     pub sessions: u64,
     /// Of these, sessions that only stay connected.

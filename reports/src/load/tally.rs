@@ -12,7 +12,7 @@ use super::{
 use crate::history::{Device, Event, Phase, Rung, What};
 use crate::latency::{
     FaultFigures, Figures, From, INTERVAL_NS, LATENCY_US_MAX, LATENCY_US_MIN, LatencyRecorder,
-    SIGNIFICANT_DIGITS, SegmentFigures, Stage, samples_needed, show_us,
+    SIGNIFICANT_DIGITS, SegmentFigures, Stage, Whole, samples_needed, show_us,
 };
 
 /// Seconds of a run that are told one by one; of later ones only the sums.
@@ -279,7 +279,10 @@ impl StageLatency {
     }
 
     fn of(latency: &LatencyRecorder, stage: Stage, from: From) -> Option<Self> {
-        let whole = latency.whole(stage, from);
+        Self::of_whole(&latency.whole(stage, from), stage, from)
+    }
+
+    pub(super) fn of_whole(whole: &Whole, stage: Stage, from: From) -> Option<Self> {
         let samples = whole.samples();
         let at = |milli| whole.percentile_us(milli);
         (samples > 0).then(|| Self {

@@ -31,12 +31,14 @@ fn record() -> LoadRecord {
             kind: ShapeKind::OneToOne,
             conversations: 8,
             members: 2,
+            sizes: Vec::new(),
             sessions: 16,
             idle_sessions: 0,
             words: "8 pairs".to_owned(),
         },
         totals: Totals { intended: 10_000, sent: 10_000, accepted: 10_000, ..Totals::default() },
         latency: Vec::new(),
+        by_size: Vec::new(),
         bars: Vec::new(),
         connections: None,
         seconds: vec![SecondRow { second: 0, accepted_p50_us: Some(90), ..SecondRow::default() }],
@@ -198,4 +200,42 @@ fn an_acceptance_that_nobody_gave_is_told_from_one() {
     };
     assert!(only_written(&[Rung::Written, Rung::Written]));
     assert!(!only_written(&[Rung::Written, Rung::Accepted]) && !only_written(&[]));
+}
+
+#[test]
+fn sizes_of_conversations_take_one_line_each_of_a_screen() {
+    use crate::history::Header;
+    use crate::run::{Run, RunFacts};
+    let row = |stage| StageLatency {
+        stage,
+        from: From::Intended,
+        count: 20_000,
+        never: 1,
+        min_us: Some(80),
+        p50_us: Some(250),
+        p90_us: Some(900),
+        p99_us: Some(12_340),
+        p999_us: None,
+        p9999_us: None,
+        max_us: None,
+        too_few_for: vec![99_000],
+    };
+    let size = |members, latency| SizeLatency { members, sent: 20_000, latency, to_last: None };
+    let by_size =
+        vec![size(Some(2), vec![row(Stage::Accepted), row(Stage::Delivered)]), size(None, Vec::new())];
+    let text = |record: &LoadRecord| {
+        let mut bytes = Vec::new();
+        let run = Run::new(Header::default(), RunFacts::default());
+        crate::render::write_load_text(record, &run, &mut bytes).unwrap();
+        String::from_utf8(bytes).unwrap()
+    };
+    let told = text(&LoadRecord { by_size, ..record() });
+    let lines: Vec<&str> = told.lines().skip_while(|line| !line.starts_with("  members")).collect();
+    assert_eq!(
+        lines[1].split_whitespace().collect::<Vec<_>>().join(" "),
+        "2 20000 250 µs/12.34 ms? 250 µs/12.34 ms? – –"
+    );
+    assert!(lines[2].starts_with("  others       20000"), "{told}");
+    assert!(lines.iter().all(|line| line.chars().count() <= 110), "{told}");
+    assert!(!text(&record()).contains("members"), "one size is the whole");
 }

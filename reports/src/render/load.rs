@@ -4,7 +4,7 @@
 use std::io::{self, Write};
 
 use crate::escape::visible;
-use crate::latency::{From, show_us};
+use crate::latency::{From, Stage, show_us};
 use crate::load::{FaultWindow, Floor, LoadRecord, StageLatency};
 use crate::run::{Outcome, Run};
 use crate::verdict::Verdict;
@@ -41,6 +41,7 @@ pub fn write_load_text(record: &LoadRecord, run: &Run, out: &mut dyn Write) -> i
     integrity(record, run, out)?;
     writeln!(out)?;
     latency(record, out)?;
+    by_size(record, out)?;
     bars(record, out)?;
     for window in &record.faults {
         fault(window, out)?;
@@ -123,6 +124,36 @@ fn latency(record: &LoadRecord, out: &mut dyn Write) -> io::Result<()> {
     let unsure = record.latency.iter().any(|row| !row.too_few_for.is_empty());
     if unsure {
         writeln!(out, "  ? = too few samples to say")?;
+    }
+    Ok(())
+}
+
+/// One line per size.
+fn by_size(record: &LoadRecord, out: &mut dyn Write) -> io::Result<()> {
+    if record.by_size.is_empty() {
+        return Ok(());
+    }
+    let stages = ["accepted", "delivered", "last recipient", "receipt"];
+    writeln!(out, "  by how many take part in a conversation, p50/p99 from the intended send:")?;
+    write!(out, "  {:<8}{:>10}", "members", "messages")?;
+    stages.iter().try_for_each(|stage| write!(out, "{stage:>21}"))?;
+    writeln!(out)?;
+    for size in &record.by_size {
+        write!(out, "  {:<8}{:>10}", size.name(), size.sent)?;
+        let [accepted, delivered, receipt] = Stage::ALL.map(|stage| size.stage(stage));
+        for row in [accepted, delivered, size.to_last.as_ref(), receipt] {
+            let mark = |row: &StageLatency, milli| if row.too_few_for.contains(&milli) { "?" } else { "" };
+            let shown = row.map_or_else(
+                || "–".to_owned(),
+                |row| {
+                    let [p50, p99] = [(50_000, row.p50_us), (99_000, row.p99_us)]
+                        .map(|(milli, value)| show(value) + mark(row, milli));
+                    format!("{p50}/{p99}")
+                },
+            );
+            write!(out, "{shown:>21}")?;
+        }
+        writeln!(out)?;
     }
     Ok(())
 }

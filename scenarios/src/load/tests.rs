@@ -75,6 +75,7 @@ fn schedule(shard: (u64, u64)) -> Schedule {
         seed: 9,
         arrivals: Arrivals::constant(Spread::Poisson, 500.0, SECOND),
         senders: (0..4).map(|device| Sender { device, conversation: device / 2 }).collect(),
+        shares: Vec::new(),
         sizes: SizeMix::from_text("64 B 50%, 1..2 kB 50%").unwrap(),
         shard,
     }
@@ -110,5 +111,24 @@ fn sizes_follow_their_shares() {
     ] {
         let complaint = SizeMix::from_text(text).unwrap_err().to_string();
         assert!(complaint.contains(words), "{text}: {complaint}");
+    }
+}
+
+/// Two pairs say nine tenths, a group of three the rest: also where messages come at equal gaps.
+#[test]
+fn senders_follow_their_shares_and_among_them_all_say_as_much() {
+    let senders: Vec<Sender> = (0..5).map(|device| Sender { device, conversation: device.min(2) }).collect();
+    let shares = vec![SenderShare { senders: 2, ppm: 900_000 }, SenderShare { senders: 3, ppm: 100_000 }];
+    for spread in [Spread::Poisson, Spread::Constant] {
+        let arrivals = Arrivals::constant(spread, 10_000.0, 3 * SECOND);
+        let (senders, shares) = (senders.clone(), shares.clone());
+        let schedule = Schedule { arrivals, senders, shares, ..schedule((0, 1)) };
+        let mut counts = [0_u64; 5];
+        schedule.sends().for_each(|send| counts[send.sender.device as usize] += 1);
+        let all: u64 = counts.iter().sum();
+        for (count, tenths) in counts.into_iter().zip([4.5, 4.5, 1.0 / 3.0, 1.0 / 3.0, 1.0 / 3.0]) {
+            let expected = all as f64 * tenths / 10.0;
+            assert!((count as f64 - expected).abs() < 5.0 * expected.sqrt(), "{spread:?}: {counts:?}");
+        }
     }
 }

@@ -4,12 +4,14 @@
 //! rounds silently; what cannot be represented is refused with a hint.
 
 mod amounts;
+mod members;
 mod parties;
 mod times;
 
 use std::borrow::Cow;
 
 pub use amounts::{ByteRate, PerSecond, Share, Sizes};
+pub use members::{MIXED_SIZES_MAX, MemberMix, MixedSize};
 pub use parties::{ConversationName, NodeName, NodeNames, Parties, Party, UserName};
 use serde::de::Error as _;
 pub use times::{DelaySpec, SignedTime, Time};

@@ -3,18 +3,19 @@
 use std::fmt::{Display, Write as _};
 
 use avouch_reports::latency::{LatencyGate, Stage};
-use avouch_reports::load::{Arrival, ArrivalKind, Payload, Shape, ShapeKind, Shard};
+use avouch_reports::load::{Arrival, ArrivalKind, Payload, Shape, Shard};
 use avouch_scenarios::gates::Gate;
-use avouch_scenarios::load::{Arrivals, Burst, Schedule, Sender, SizeMix, Stretch};
+use avouch_scenarios::load::{Arrivals, Burst, Schedule, SizeMix, Stretch};
 use avouch_scenarios::parse_scenario;
 use avouch_scenarios::plan::{Conversation, Delay, LinkShape, Plan};
 use avouch_scenarios::scenario::Arrivals as Spread;
-use avouch_scenarios::units::{PerSecond, Time, Unit};
+use avouch_scenarios::units::{MemberMix, PerSecond, Time, Unit};
 
-use super::{Args, ShapeName};
+use super::Args;
+use super::crowd::Crowd;
 use crate::cli::run::quoted;
 use crate::cli::targets;
-use crate::load::{Described, Order};
+use crate::load::{Asked, Described, Order};
 use crate::subject::{CLIENT_PROGRAMS_MAX, Subject};
 use crate::world::descriptors;
 use crate::world::live;
@@ -23,10 +24,6 @@ use crate::world::live;
 const MESSAGES_MAX: f64 = 50_000_000.0;
 /// Sessions of one test.
 const SESSIONS_MAX: u32 = 20_000;
-/// Pairs and senders, unless somebody says how many.
-const PAIRS: u32 = 8;
-/// Groups, unless somebody says how many.
-const GROUPS: u32 = 4;
 /// The set-up must be done within this, and so much more for each session. Nanoseconds.
 const SETUP_NS: u64 = 10_000_000_000;
 const SETUP_NS_PER_SESSION: u64 = 10_000_000;
@@ -48,12 +45,16 @@ pub(super) fn order(args: &Args) -> Result<Order, String> {
     let shard = shard(args)?;
     let (arrivals, arrival) = arrivals(args, duration)?;
     let sizes = SizeMix::from_text(&args.payload).map_err(|complaint| told("--payload", &complaint))?;
-    let crowd = Crowd::new(args, &subject);
+    let mix = args.sizes.as_ref().map(|text| unit::<MemberMix>("--sizes", text)).transpose()?;
+    let crowd = Crowd::new(args, mix.as_ref(), &subject)?;
     let plan = plan(args, &subject, &crowd, duration)?;
     let part = shard.map_or((0, 1), |shard| (u64::from(shard.number) - 1, u64::from(shard.of)));
     let (bytes_min, bytes_mean, bytes_max) = sizes.extent();
     let payload = Payload { words: sizes.to_string(), bytes_min, bytes_mean, bytes_max };
-    let schedule = Schedule { seed: args.seed, arrivals, senders: crowd.senders.clone(), sizes, shard: part };
+    let (senders, shares) = (crowd.senders.clone(), crowd.shares.clone());
+    let schedule = Schedule { seed: args.seed, arrivals, senders, shares, sizes, shard: part };
+    let asked = args.objectives.iter().map(|text| objective(text, &crowd.shape));
+    let objectives = asked.collect::<Result<_, _>>()?;
     let described = Described {
         protocol: subject.dialect.words(),
         arrival,
@@ -66,7 +67,7 @@ pub(super) fn order(args: &Args) -> Result<Order, String> {
         schedule,
         window: args.closed,
         described,
-        objectives: args.objectives.iter().map(|text| objective(text)).collect::<Result<_, _>>()?,
+        objectives,
         folder: args.out.clone(),
         repeat: repeat(),
         start_unix_ms: args.start_at,
@@ -162,79 +163,19 @@ fn words_of_arrivals(kind: ArrivalKind, rates: &[PerSecond], burst: Option<Burst
     }
 }
 
-/// Who is there, who sends, and who is in which conversation.
-struct Crowd {
-    users: u32,
-    conversations: Vec<Vec<u32>>,
-    senders: Vec<Sender>,
-    /// Users from here on are silent; the storm's come last.
-    silent_from: u32,
-    shape: Shape,
-}
-
-impl Crowd {
-    fn new(args: &Args, subject: &Subject) -> Self {
-        let publishers = subject.dialect.has_publishers();
-        let count =
-            args.conversations.unwrap_or(if args.shape == ShapeName::Groups { GROUPS } else { PAIRS });
-        let (mut conversations, mut senders) = (Vec::new(), Vec::new());
-        for conversation in 0..count {
-            let (sender, recipient) = match args.shape {
-                ShapeName::Pairs => (2 * conversation, 2 * conversation + 1),
-                ShapeName::FanIn => (conversation + 1, 0),
-                ShapeName::Groups => {
-                    let first = conversation * args.members;
-                    let members: Vec<u32> = (first..first + args.members).collect();
-                    senders.extend(members.iter().map(|device| Sender { device: *device, conversation }));
-                    conversations.push(members);
-                    continue;
-                }
-            };
-            senders.push(Sender { device: sender, conversation });
-            let mut members = if publishers { vec![recipient] } else { vec![sender, recipient] };
-            members.sort_unstable();
-            conversations.push(members);
-        }
-        let (kind, active, members, words) = match args.shape {
-            ShapeName::Pairs => (ShapeKind::OneToOne, 2 * count, 2, format!("{count} pairs")),
-            ShapeName::FanIn => (ShapeKind::FanIn, count + 1, 2, format!("{count} senders to one recipient")),
-            ShapeName::Groups => {
-                let words = format!("{count} groups of {}", args.members);
-                (ShapeKind::Groups, count * args.members, args.members, words)
-            }
-        };
-        let kind = match (args.storm, args.idle) {
-            (1.., _) => ShapeKind::ConnectionStorm,
-            (0, 1..) => ShapeKind::IdleCrowd,
-            (0, 0) => kind,
-        };
-        let idle = if args.idle > 0 { format!(", {} idle sessions", args.idle) } else { String::new() };
-        let storm = if args.storm > 0 {
-            format!(", {} sessions connecting meanwhile", args.storm)
-        } else {
-            String::new()
-        };
-        let users = active + args.idle + args.storm;
-        let shape = Shape {
-            kind,
-            conversations: u64::from(count),
-            members: u64::from(members),
-            sessions: u64::from(users),
-            idle_sessions: u64::from(args.idle + args.storm),
-            words: format!("{words}{idle}{storm}"),
-        };
-        Self { users, conversations, senders, silent_from: active, shape }
+/// Whether one process holds so many.
+pub(super) fn sessions_fit(sessions: u64) -> Result<(), String> {
+    if sessions > u64::from(SESSIONS_MAX) {
+        return Err(format!(
+            "{sessions} sessions are more than one process holds\nhint: at most {SESSIONS_MAX}; spread the test with --shard"
+        ));
     }
+    Ok(())
 }
 
 /// Devices, conversations and faults: the scenario language reads the faults, so that they mean what they mean elsewhere.
 fn plan(args: &Args, subject: &Subject, crowd: &Crowd, duration: Time) -> Result<Plan, String> {
-    if crowd.users > SESSIONS_MAX {
-        return Err(format!(
-            "{} sessions are more than one process holds\nhint: at most {SESSIONS_MAX}; spread the test with --shard",
-            crowd.users
-        ));
-    }
+    sessions_fit(u64::from(crowd.users))?;
     let mut text = String::from("about = \"A load test.\"\n");
     let faults = args.faults.iter().map(|fault| fault_text(fault)).collect::<Result<Vec<_>, _>>()?;
     if !faults.is_empty() {
@@ -355,11 +296,28 @@ fn fault_words(args: &Args, plan: &Plan) -> Vec<String> {
         .collect()
 }
 
-/// `accepted p99 < 50ms`, also with `<=`, and `p99.9` as people write it.
-fn objective(text: &str) -> Result<(String, LatencyGate), String> {
+/// `accepted p99 < 50ms`, also with `<=`, `p99.9` as people write it, and `@size 16` for conversations of 16 alone.
+fn objective(text: &str, shape: &Shape) -> Result<Asked, String> {
     let wrong = |why: &str, hint: &str| Err(format!("--slo {text}: {why}\nhint: {hint}"));
-    let example = "write \"accepted p99 < 50ms\", \"delivered p99.9 < 1s\", \"receipt max < 5s\"";
-    let Some((left, limit)) = text.split_once('<') else { return wrong("it has no limit", example) };
+    let example = "write \"accepted p99 < 50ms\", \"delivered p99.9 < 1s\", \"receipt max < 5s\", \"delivered p99 < 1s @size 100\"";
+    let (limited, size) = match text.split_once('@') {
+        Some((limited, size)) => (limited, Some(size)),
+        None => (text, None),
+    };
+    let members = match size.map(|size| size.trim().strip_prefix("size").map(str::trim).map(str::parse)) {
+        None => None,
+        Some(Some(Ok(members))) => Some(members),
+        Some(_) => return wrong("after `@` stands `size` and how many take part", example),
+    };
+    let sizes: Vec<u32> = match &shape.sizes[..] {
+        [] => vec![shape.members as u32],
+        sizes => sizes.iter().map(|size| size.members).collect(),
+    };
+    if members.is_some_and(|members| !sizes.contains(&members)) {
+        let sizes: Vec<String> = sizes.iter().map(u32::to_string).collect();
+        return wrong("there are no conversations of that size", &format!("sizes are {}", sizes.join(", ")));
+    }
+    let Some((left, limit)) = limited.split_once('<') else { return wrong("it has no limit", example) };
     let name = left.split_whitespace().collect::<Vec<_>>().join("_").replace('.', "_");
     let gate = match Gate::from_text(&name) {
         Ok(gate) => gate,
@@ -372,7 +330,11 @@ fn objective(text: &str) -> Result<(String, LatencyGate), String> {
     };
     let stage = Stage::from_name(gate.stage).ok_or("a stage of a gate is a stage of a message")?;
     let (percentile_milli, at_most_us) = (gate.percentile_milli, limit.0 / 1_000);
-    Ok((text.trim().to_owned(), LatencyGate { stage, percentile_milli, at_most_us }))
+    Ok(Asked {
+        words: text.trim().to_owned(),
+        gate: LatencyGate { stage, percentile_milli, at_most_us },
+        members,
+    })
 }
 
 fn shard(args: &Args) -> Result<Option<Shard>, String> {
@@ -395,6 +357,7 @@ fn repeat() -> String {
 
 #[cfg(test)]
 mod tests {
+    use avouch_reports::load::ShapeKind;
     use clap::Parser;
 
     use super::*;
@@ -430,6 +393,18 @@ mod tests {
         refused("reference|--slo|arrived p99 < 5ms", "not a stage");
         refused("reference|--slo|accepted p101 < 5ms", "not a percentile");
         refused("reference|--slo|accepted p99 < 1ns", "cannot be measured");
+        refused("reference|--slo|accepted p99 < 5ms @16", "after `@` stands `size`");
+        refused(
+            "reference|--slo|accepted p99 < 5ms @size 16",
+            "no conversations of that size\nhint: sizes are 2",
+        );
+        refused("reference|--sizes|2 80%, 16", "--sizes: `16` has no share\nhint: write members");
+        refused("reference|--sizes|2 80%, 16 10%", "add up to 90 %");
+        refused("reference|--sizes|8x2 100%|--conversations|9", "says itself how many");
+        refused("reference|--sizes|2 100%|--shape|groups", "cannot be used with");
+        refused("reference|--sizes|2 100%|--members|3", "cannot be used with");
+        refused("reference|--sizes|2 100%|--closed|3", "cannot be used with");
+        refused("reference|--sizes|10000x10000 100%", "100000000 sessions are more than one process holds");
         refused("reference|--fault|pause when it rains", "not understood");
         refused("reference|--fault|jump at 4s", "jump");
         refused("reference|--fault|disk_full at 4s for 1s", "machine");
@@ -466,7 +441,7 @@ mod tests {
         assert_eq!(order.described.faults, ["pause at 4s for 1s", "cut = { link = \"30%\" }, at = \"5s\""]);
         assert_eq!(order.described.shape.kind, ShapeKind::ConnectionStorm);
         assert_eq!(order.described.arrival.words, "steps of 100/s, 200/s");
-        let gate = order.objectives[0].1;
+        let gate = order.objectives[0].gate;
         assert_eq!(
             (gate.stage, gate.percentile_milli, gate.at_most_us),
             (Stage::Delivered, 99_900, 1_500_000)
@@ -476,6 +451,25 @@ mod tests {
             crate::load::way(&ordered("reference|--fault|pause at 4s for 1s").unwrap()),
             live::Way::Direct
         );
+        let mixed =
+            "reference|--sizes|2 80%, 16 15%, 100 5%|--slo|delivered p99 < 1s @size 100|--arrivals|constant";
+        let mixed = ordered(mixed).unwrap();
+        let members: Vec<usize> = mixed.plan.conversations.iter().map(|it| it.members.len()).collect();
+        assert_eq!(members, [vec![2; 16], vec![16; 3], vec![100]].concat());
+        assert_eq!((mixed.plan.devices.len(), mixed.schedule.senders.len()), (180, 164));
+        assert_eq!(mixed.described.shape.words, "conversations 16x2 80%, 3x16 15%, 1x100 5%");
+        assert_eq!(mixed.objectives[0].members, Some(100));
+        let said = |conversations: std::ops::Range<u32>| {
+            let said =
+                mixed.schedule.sends().filter(|send| conversations.contains(&send.sender.conversation));
+            said.count() as f64 / 5_000.0
+        };
+        let shares = [said(0..16), said(16..19), said(19..20)];
+        let is_near = |(share, expected): (f64, f64)| (share - expected).abs() < 0.02;
+        assert!(shares.into_iter().zip([0.8, 0.15, 0.05]).all(is_near), "{shares:?}");
+        let mixed = ordered("mqtt://127.0.0.1:1883|--sizes|3x2 50%, 1x4 50%").unwrap();
+        let members: Vec<_> = mixed.plan.conversations.iter().map(|it| it.members.clone()).collect();
+        assert_eq!(members, [vec![1], vec![3], vec![5], vec![6, 7, 8, 9]]);
         let fan_in = ordered("reference|--shape|fan-in|--conversations|3").unwrap();
         assert_eq!(fan_in.plan.conversations[2].members, [0, 3]);
     }

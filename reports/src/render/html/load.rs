@@ -246,9 +246,56 @@ pub(super) fn overall(load: &LoadRecord, markup: &mut Markup) {
         return;
     }
     open("overall", words::OVERALL, markup);
+    figures_head(&[words::STAGE, words::FROM, words::MINIMUM], markup);
+    for row in load.latency.iter().take(ROWS_MAX) {
+        let from = if row.from == From::Intended { words::FROM_INTENDED } else { words::FROM_SENT };
+        markup.raw("<tr><th scope=\"row\">").say(stage_words(row.stage), &[]).raw("</th><td>").say(from, &[]);
+        markup.raw("</td>");
+        cell(&shown(row.min_us), markup);
+        figures(row, markup);
+    }
+    markup.raw("</tbody></table></div><p class=\"note\">").say(words::TOO_FEW, &[]).raw("</p></section>");
+}
+
+/// The same by how many take part in a conversation, where that differs.
+pub(super) fn by_size(load: &LoadRecord, markup: &mut Markup) {
+    if load.by_size.is_empty() {
+        return;
+    }
+    open("sizes", words::BY_SIZE, markup);
+    figures_head(&[words::MEMBERS, words::MESSAGES, words::STAGE], markup);
+    for size in load.by_size.iter().take(ROWS_MAX) {
+        let stages = size.latency.iter().map(|row| (stage_words(row.stage), row));
+        let mut rows: Vec<(Words, &StageLatency)> = stages.collect();
+        if let Some(to_last) = &size.to_last {
+            let behind = rows.iter().rposition(|(_, row)| row.stage <= Stage::Delivered);
+            rows.insert(behind.map_or(0, |place| place + 1), (words::STAGE_TO_LAST, to_last));
+        }
+        for (number, (stage, row)) in rows.iter().enumerate() {
+            markup.raw("<tr>");
+            if number == 0 {
+                let span = rows.len().to_string();
+                markup.raw("<th scope=\"rowgroup\" class=\"n\"").attribute("rowspan", &span).raw(">");
+                match size.members {
+                    Some(members) => markup.text(&grouped(u64::from(members))),
+                    None => markup.say(words::OTHER_SIZES, &[]),
+                };
+                markup.raw("</th><td class=\"n\"").attribute("rowspan", &span).raw(">");
+                markup.text(&grouped(size.sent)).raw("</td>");
+            }
+            markup.raw("<th scope=\"row\">").say(*stage, &[]).raw("</th>");
+            figures(row, markup);
+        }
+    }
+    markup.raw("</tbody></table></div><p class=\"note\">").say(words::BY_SIZE_NOTE, &[]).raw(" ");
+    markup.say(words::TOO_FEW, &[]).raw("</p></section>");
+}
+
+/// The head of a table of latencies; `titles` stand before them.
+fn figures_head(titles: &[Words], markup: &mut Markup) {
     markup.raw("<div class=\"scroll\" tabindex=\"0\"><table class=\"figures\"><thead><tr>");
-    for title in [words::STAGE, words::FROM, words::MINIMUM] {
-        markup.raw("<th scope=\"col\">").say(title, &[]).raw("</th>");
+    for title in titles {
+        markup.raw("<th scope=\"col\">").say(*title, &[]).raw("</th>");
     }
     for percentile in ["p50", "p90", "p99", "p99.9", "p99.99"] {
         markup.raw("<th scope=\"col\">").raw(percentile).raw("</th>");
@@ -257,28 +304,25 @@ pub(super) fn overall(load: &LoadRecord, markup: &mut Markup) {
         markup.raw("<th scope=\"col\">").say(title, &[]).raw("</th>");
     }
     markup.raw("</tr></thead><tbody>");
-    for row in load.latency.iter().take(ROWS_MAX) {
-        let from = if row.from == From::Intended { words::FROM_INTENDED } else { words::FROM_SENT };
-        markup.raw("<tr><th scope=\"row\">").say(stage_words(row.stage), &[]).raw("</th><td>").say(from, &[]);
-        markup.raw("</td>");
-        cell(&shown(row.min_us), markup);
-        let percentiles = [
-            (50_000, row.p50_us),
-            (90_000, row.p90_us),
-            (99_000, row.p99_us),
-            (99_900, row.p999_us),
-            (99_990, row.p9999_us),
-        ];
-        for (milli, value) in percentiles {
-            let few = if row.too_few_for.contains(&milli) { "~" } else { "" };
-            cell(&format!("{few}{}", shown(value)), markup);
-        }
-        cell(&shown(row.max_us), markup);
-        cell(&grouped(row.count), markup);
-        cell(&grouped(row.never), markup);
-        markup.raw("</tr>");
+}
+
+/// The latencies of a row, and its end.
+fn figures(row: &StageLatency, markup: &mut Markup) {
+    let percentiles = [
+        (50_000, row.p50_us),
+        (90_000, row.p90_us),
+        (99_000, row.p99_us),
+        (99_900, row.p999_us),
+        (99_990, row.p9999_us),
+    ];
+    for (milli, value) in percentiles {
+        let few = if row.too_few_for.contains(&milli) { "~" } else { "" };
+        cell(&format!("{few}{}", shown(value)), markup);
     }
-    markup.raw("</tbody></table></div><p class=\"note\">").say(words::TOO_FEW, &[]).raw("</p></section>");
+    cell(&shown(row.max_us), markup);
+    cell(&grouped(row.count), markup);
+    cell(&grouped(row.never), markup);
+    markup.raw("</tr>");
 }
 
 /// How well the generator kept its schedule, what the machine itself takes, and what stands out.

@@ -88,7 +88,7 @@ pub fn write_load_page(
 }
 
 /// Sections of the page of a run or a load test.
-const SECTIONS: [(&str, language::Words); 12] = [
+const SECTIONS: [(&str, language::Words); 13] = [
     ("verdict", words::SUMMARY),
     ("objectives", words::OBJECTIVES),
     ("guarantees", words::GUARANTEES),
@@ -97,6 +97,7 @@ const SECTIONS: [(&str, language::Words); 12] = [
     ("knee", words::KNEE),
     ("latency", words::LATENCY),
     ("overall", words::OVERALL_SHORT),
+    ("sizes", words::BY_SIZE),
     ("recovery", words::RECOVERY_SHORT),
     ("faults", words::FAULTS),
     ("credibility", words::CREDIBILITY_SHORT),
@@ -125,6 +126,7 @@ fn write_page_of(
     latency::section(run, over_time, load.is_some(), &mut body);
     if let Some(load) = load {
         load::overall(load, &mut body);
+        load::by_size(load, &mut body);
         load::recovery(load, &mut body);
         load::credibility(load, &mut body);
         verdict::guarantees(run, &mut body);

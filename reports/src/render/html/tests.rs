@@ -16,8 +16,8 @@ use crate::history::{Conversation, Device, Event, Message, User, What};
 use crate::latency::{From, INTERVAL_NS, LatencyRecorder, Sparse, Stage};
 use crate::load::{
     Arrival, ArrivalKind, Connections, FaultWindow, Floor, Generator, KneeStep, LoadRecord, NoiseFloor,
-    Objective, Payload, RateColumn, RateColumns, SecondRow, Shape, ShapeKind, StageLatency, Totals,
-    WindowLatency,
+    Objective, Payload, RateColumn, RateColumns, SecondRow, Shape, ShapeKind, SizeLatency, StageLatency,
+    Totals, WindowLatency,
 };
 use crate::run::{End, Outcome};
 use crate::sweep::{Find, ScoreLine, Scoreboard, StateHits, Sweep};
@@ -207,6 +207,12 @@ fn load(text: &str) -> LoadRecord {
         max_us: None,
         too_few_for: vec![99_900, 99_990],
     };
+    let size = |members: Option<u32>, row: &StageLatency| SizeLatency {
+        members,
+        sent: 900,
+        latency: vec![row.clone()],
+        to_last: Some(row.clone()),
+    };
     let second = |second: u64| SecondRow {
         second,
         intended: 100,
@@ -239,6 +245,7 @@ fn load(text: &str) -> LoadRecord {
     let objective = Objective {
         words: own(),
         stage: Stage::Accepted,
+        members: Some(16),
         percentile_milli: 99_000,
         at_most_us: 500,
         measured_us: Some(900),
@@ -274,11 +281,13 @@ fn load(text: &str) -> LoadRecord {
             kind: ShapeKind::OneToOne,
             conversations: 1,
             members: 2,
+            sizes: Vec::new(),
             sessions: 2,
             idle_sessions: 0,
             words: own(),
         },
         totals: Totals { intended: 1_000, sent: 990, accepted: 980, ..Totals::default() },
+        by_size: vec![size(Some(2), &row), size(None, &row)],
         latency: vec![row],
         bars: Vec::new(),
         connections: Some(Connections { intended: 2, made: 2, ..Connections::default() }),
@@ -417,6 +426,9 @@ fn a_band_holds_its_curve_and_ends_where_samples_are_few() {
 
 #[test]
 fn a_load_test_shows_its_rates_its_knee_and_what_to_believe() {
+    let of_one_size = LoadRecord { by_size: Vec::new(), ..load("plain") };
+    let of_one_size = page(|out| write_load_page(&of_one_size, &passing(), None, Language::English, out));
+    assert!(!of_one_size.contains("id=\"sizes\""), "nothing is told apart where all are of one size");
     let page =
         page(|out| write_load_page(&load("plain"), &passing(), Some(&over_time()), Language::English, out));
     let parts = [
@@ -427,6 +439,10 @@ fn a_load_test_shows_its_rates_its_knee_and_what_to_believe() {
         "id=\"knee\"",
         "id=\"latency\"",
         "id=\"overall\"",
+        "id=\"sizes\"",
+        "<th scope=\"rowgroup\" class=\"n\" rowspan=\"2\">2</th>",
+        ">Send → last recipient<",
+        ">others<",
         "id=\"recovery\"",
         "<strong>750.00 ms</strong>",
         "id=\"credibility\"",

@@ -308,6 +308,12 @@ words! {
     FLOOR_TIMER: "Noise floor, timer of 1 ms: p50 / p99 / maximum", "噪声下限，1 ms 定时器：p50 / p99 / 最大";
     STANDS_OUT: "What stands out", "值得注意";
     OVERALL_SHORT: "Overall", "总体";
+    BY_SIZE: "By conversation size", "按会话大小";
+    MEMBERS: "Members", "成员数";
+    MESSAGES: "Messages", "消息数";
+    OTHER_SIZES: "others", "其他";
+    STAGE_TO_LAST: "Send → last recipient", "发送 → 最后接收者";
+    BY_SIZE_NOTE: "From the intended send. The counts of all sizes add up to those of the whole.", "自计划发送时刻起。各大小的数量之和即为总数。";
     RECOVERY_SHORT: "Recovery", "恢复";
     CREDIBILITY_SHORT: "Credibility", "可信度";
     // Comparisons
