@@ -18,6 +18,8 @@ const AGAIN_NS: u64 = 50_000_000;
 const LATE_ROUNDS: u32 = 3;
 /// How long is waited between them. Nanoseconds.
 const LATE_NS: u64 = 1_000_000_000;
+/// Whoever interrupts a run does not wait for long; what was under way has this long to arrive. Nanoseconds.
+const INTERRUPTED_NS: u64 = 2_000_000_000;
 /// Pages of history are read by at most this many devices per conversation at the end.
 const READERS_PER_CONVERSATION_MAX: usize = 4;
 /// Final reads in all.
@@ -116,8 +118,12 @@ async fn settled<W: World>(stage: &Stage<W>, limit_ns: u64) -> Option<Missing> {
     let mut still_since_ns = stage.now_ns();
     let (mut gained, mut gained_ns) = (u64::MAX, stage.now_ns());
     let mut receipts = (u64::MAX, None);
+    let mut interrupted_ns = None;
     loop {
         let now_ns = stage.now_ns();
+        if stage.interrupt.is_set() {
+            interrupted_ns.get_or_insert(now_ns);
+        }
         let (moves, gains, events) = {
             let progress = stage.recorder.progress();
             (progress.moved, progress.gained, progress.events)
@@ -147,7 +153,8 @@ async fn settled<W: World>(stage: &Stage<W>, limit_ns: u64) -> Option<Missing> {
         } else {
             gained_ns + stage.plan.phases.drain_ns_max
         };
-        if now_ns >= limit_ns || stage.is_over() {
+        let is_enough = interrupted_ns.is_some_and(|since_ns| now_ns >= since_ns + INTERRUPTED_NS);
+        if now_ns >= limit_ns || is_enough || stage.is_lost() {
             return missing.or(Some(Missing::Stillness));
         }
         stage.sleep_ns(LOOK_NS).await;

@@ -102,7 +102,12 @@ impl<W: World> Stage<W> {
 
     /// Whether there is no point in going on with the workload.
     pub fn is_over(&self) -> bool {
-        self.interrupt.is_set() || self.world.casualty().is_some() || self.recorder.failure().is_some()
+        self.interrupt.is_set() || self.is_lost()
+    }
+
+    /// Whether there is no point in waiting for anything: the target is gone, or nothing can be recorded.
+    pub fn is_lost(&self) -> bool {
+        self.world.casualty().is_some() || self.recorder.failure().is_some()
     }
 
     /// Waits.

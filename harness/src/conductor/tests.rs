@@ -146,7 +146,7 @@ fn an_interrupt_ends_the_workload_and_still_heals_and_drains() {
     let (ended, log) = scene.play();
     assert_eq!(ended, Ended::Interrupted);
     let lines =
-        ["order Pause", "send 1", "phase heal", "order Resume", "heal links", "phase drain", "drained"];
+        ["order Pause", "send 1", "phase heal", "order Resume", "heal links", "phase drain", "drained true"];
     assert!(lines.map(|line| place(&log, line)).is_sorted(), "{}", log.join("\n"));
     for line in ["send 3", "fault-started 1"] {
         assert!(!log.iter().any(|one| one.starts_with(line)), "`{line}` came after the interrupt");
