@@ -116,6 +116,13 @@ impl Comparison {
         sides.iter().flat_map(|side| &side.runs).find_map(|run| obstacle(run, first))
     }
 
+    /// How many percentiles are slower and how many faster, where there are both: then the worst counts.
+    pub fn contrary(&self) -> Option<(u64, u64)> {
+        let of = |change| self.compared.iter().filter(|it| it.change == change).count() as u64;
+        let (slower, faster) = (of(Change::Slower), of(Change::Faster));
+        (slower > 0 && faster > 0).then_some((slower, faster))
+    }
+
     /// What follows of all percentiles together: the worst of them, but a difference outranks that there is none.
     pub fn change_of(compared: &[Compared]) -> Change {
         let told = compared.iter().filter(|it| it.ratio.is_some() || it.change == Change::Slower);

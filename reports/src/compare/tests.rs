@@ -113,3 +113,36 @@ fn too_little_is_said_and_nothing_is_divided_by_nothing() {
     let compared = compare(Stage::Accepted, [&[whole], &[lost]], 0, 1);
     assert_eq!(compared[0].change, Change::Slower, "half of them never arrived");
 }
+
+/// Half of the messages are faster and the slowest are slower: the worst counts, whichever side comes first, and it is said.
+#[test]
+fn percentiles_that_contradict_each_other_are_slower_and_say_so() {
+    let one = |milli, change| Compared {
+        stage: Stage::Delivered,
+        percentile_milli: milli,
+        us: [Some(100), Some(100)],
+        ratio: Some((1.0, 1.0, 1.0)),
+        change,
+        why: String::new(),
+    };
+    let told = |changes: &[Change]| {
+        let compared: Vec<Compared> =
+            COMPARED_MILLI.into_iter().zip(changes).map(|(milli, change)| one(milli, *change)).collect();
+        let change = Comparison::change_of(&compared);
+        let sides = [Side::default(), Side::default()];
+        let comparison = Comparison { change, obstacle: None, sides, compared, overlays: Vec::new() };
+        let mut text = Vec::new();
+        crate::render::write_comparison_text(&comparison, &mut text).unwrap();
+        (change, comparison.contrary(), String::from_utf8(text).unwrap())
+    };
+    let (change, contrary, text) =
+        told(&[Change::Faster, Change::Faster, Change::Slower, Change::CannotBeCompared]);
+    assert_eq!((change, contrary), (Change::Slower, Some((1, 2))));
+    assert!(
+        text.contains("contrary: 1 percentile is slower and 2 percentiles are faster; the worst counts"),
+        "{text}"
+    );
+    let (change, contrary, text) = told(&[Change::Slower, Change::NoDifferenceShown]);
+    assert_eq!((change, contrary), (Change::Slower, None));
+    assert!(!text.contains("contrary"), "{text}");
+}

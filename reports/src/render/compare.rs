@@ -20,6 +20,10 @@ pub fn write_comparison_text(comparison: &Comparison, out: &mut dyn Write) -> io
         side_words(one)
     )?;
     comparison.compared.iter().try_for_each(|it| writeln!(out, "{}", line(it)))?;
+    if let Some((slower, faster)) = comparison.contrary() {
+        let (slower, faster) = (percentiles(slower), percentiles(faster));
+        writeln!(out, "  contrary: {slower} slower and {faster} faster; the worst counts")?;
+    }
     for (name, side) in [("first", one), ("second", other)] {
         let missing = side.missing();
         if missing > 0 {
@@ -30,6 +34,10 @@ pub fn write_comparison_text(comparison: &Comparison, out: &mut dyn Write) -> io
         }
     }
     Ok(())
+}
+
+fn percentiles(count: u64) -> String {
+    super::plural(count, "percentile is", "percentiles are")
 }
 
 fn side_words(side: &Side) -> String {

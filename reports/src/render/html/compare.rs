@@ -86,6 +86,9 @@ fn sentence(comparison: &Comparison, markup: &mut Markup) {
             markup.say(words::TOO_LITTLE_TO_COMPARE, &[]);
         }
     }
+    if let Some((_, faster)) = comparison.contrary() {
+        markup.raw(" ").say(words::CONTRARY_PERCENTILES, &[&grouped(faster)]);
+    }
     markup.raw("</p>");
     let missing: Vec<(&str, u64)> =
         ["A", "B"].into_iter().zip(comparison.sides.iter().map(Side::missing)).collect();

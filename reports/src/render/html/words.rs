@@ -321,6 +321,7 @@ words! {
     SLOWER: "Slower", "更慢";
     NO_DIFFERENCE: "No difference shown", "未见差异";
     CANNOT_BE_COMPARED: "Cannot be compared", "无法比较";
+    CONTRARY_PERCENTILES: "{0} are faster there; the worst counts.", "另有 {0} 个更快；以最差者为准。";
     SLOWER_SENTENCE: "B is slower than A: {0} of {1} percentiles show it.", "B 比 A 更慢：{1} 个百分位中有 {0} 个表明如此。";
     FASTER_SENTENCE: "B is faster than A: {0} of {1} percentiles show it, and none shows the contrary.", "B 比 A 更快：{1} 个百分位中有 {0} 个表明如此，且没有相反的。";
     NO_DIFFERENCE_SENTENCE: "Nothing shows that the two sides differ by more than {0}.", "没有迹象表明两组相差超过 {0}。";
