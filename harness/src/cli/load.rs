@@ -213,7 +213,8 @@ fn tell(loaded: &Loaded, args: &Args, output: Output) -> Exit {
     if let Err(words) = &page {
         output.error(words);
     }
-    output.say(format!("run folder: {} (report.html in it is for people)", loaded.folder.display()));
+    let for_people = if page.is_ok() { " (report.html in it is for people)" } else { "" };
+    output.say(format!("run folder: {}{for_people}", loaded.folder.display()));
     let exit = if loaded.complaint.is_some() || page.is_err() { Exit::Usage } else { Exit::Pass };
     output.result(&bytes, exit_of(run.outcome).worse(exit))
 }

@@ -3,6 +3,7 @@
 
 use std::io::{self, Write};
 
+use super::reason_lines;
 use crate::escape::visible;
 use crate::latency::{From, Stage, show_us};
 use crate::load::{FaultWindow, Floor, LoadRecord, StageLatency};
@@ -36,7 +37,9 @@ pub fn write_load_text(record: &LoadRecord, run: &Run, out: &mut dyn Write) -> i
         record.seed
     )?;
     for reason in &record.reasons {
-        writeln!(out, "  because {}", visible(reason))?;
+        for (number, line) in reason_lines(reason).into_iter().enumerate() {
+            writeln!(out, "  {}{line}", if number == 0 { "because " } else { "        " })?;
+        }
     }
     integrity(record, run, out)?;
     writeln!(out)?;

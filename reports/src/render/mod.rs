@@ -37,7 +37,7 @@ pub use text::Text;
 use crate::escape::visible;
 use crate::latency::{From, LatencyRow, PERCENTILES_MILLI, show_us};
 use crate::run::doubt::observed_in_doubt;
-use crate::run::{FaultState, Outcome, Run, TARGET_FAILED};
+use crate::run::{FaultState, Outcome, Run, TARGET_FAILED, TOOL_FAILED};
 use crate::timeline::Timeline;
 use crate::verdict::{Finding, Judgement};
 
@@ -75,9 +75,10 @@ fn title(run: &Run) -> String {
 /// Lines that are shown of a reason beside its first: the end of a log.
 const REASON_LINES_MAX: usize = 12;
 
-/// A run's reason: one line, and where the target failed the end of its log.
+/// A run's reason: one line, and where the target failed the end of its log, where this tool did the hint.
 fn reason_lines(reason: &str) -> Vec<String> {
-    if reason.starts_with(TARGET_FAILED) { log_lines(reason) } else { vec![visible(reason)] }
+    let has_more = [TARGET_FAILED, TOOL_FAILED].iter().any(|begin| reason.starts_with(begin));
+    if has_more { log_lines(reason) } else { vec![visible(reason)] }
 }
 
 /// The first line, and the end of the rest.

@@ -24,6 +24,8 @@ use doubt::observed_in_doubt;
 pub const RUN_VERSION: u64 = 1;
 /// How the reason begins that tells of a target which is of no use; the end of its log may follow.
 pub(crate) const TARGET_FAILED: &str = "the target failed: ";
+/// How the reason begins that tells of a failure of this tool; a hint may follow.
+pub(crate) const TOOL_FAILED: &str = "the tool itself failed: ";
 /// The doubt about a run under whose faults nothing is promised, or nothing of what is.
 const NOTHING_PROMISED: &str = "nothing that is promised under these faults was put to the test";
 /// How the doubt about a run begins whose devices did not get what they wait for.
@@ -287,7 +289,7 @@ impl Run {
         let mut doubts = Vec::new();
         match &self.end {
             End::Interrupted => doubts.push("the run was interrupted".to_owned()),
-            End::ToolFailed { why } => doubts.push(format!("the tool itself failed: {why}")),
+            End::ToolFailed { why } => doubts.push(format!("{TOOL_FAILED}{why}")),
             End::Complete | End::TargetFailed { .. } => {}
         }
         doubts.extend(self.own_doubts.iter().cloned());
