@@ -1,11 +1,12 @@
 //! What the phases of one run share.
 
 use std::cell::{Cell, RefCell};
+use std::future::poll_fn;
 use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
 
 use avouch_reports::history::{Message, Phase, What};
 use avouch_scenarios::plan::{Do, Plan};
-use tokio::sync::Notify;
 
 use super::Installer;
 use crate::client::Clock;
@@ -19,23 +20,51 @@ const SETUP_MESSAGES_FROM: u64 = 1 << 62;
 const SETUP_MESSAGES_PER_CONVERSATION: u64 = 1 << 16;
 
 /// Something that happens at most once and that many may wait for.
+///
+/// The workload waits for it once per message, beside a clock that nearly always wins: so giving up costs nothing. Whoever
+/// gave up stays on the list until it happens, once per task, and is woken for nothing then.
 #[derive(Clone, Default)]
-pub struct Signal(Rc<(Cell<bool>, Notify)>);
+pub struct Signal(Rc<Happening>);
+
+#[derive(Default)]
+struct Happening {
+    is_set: Cell<bool>,
+    /// In the order in which they began to wait.
+    waiting: RefCell<Vec<Waker>>,
+}
 
 impl Signal {
     /// It happens.
     pub fn set(&self) {
-        self.0.0.set(true);
-        self.0.1.notify_waiters();
+        self.0.is_set.set(true);
+        self.0.waiting.take().into_iter().for_each(Waker::wake);
     }
     /// Whether it has happened.
     pub fn is_set(&self) -> bool {
-        self.0.0.get()
+        self.0.is_set.get()
     }
     /// Waits for it.
     pub async fn wait(&self) {
-        while !self.is_set() {
-            self.0.1.notified().await;
+        let mut begins = true;
+        poll_fn(|context| {
+            if self.is_set() {
+                return Poll::Ready(());
+            }
+            self.0.enlist(context, std::mem::take(&mut begins));
+            Poll::Pending
+        })
+        .await;
+    }
+}
+
+impl Happening {
+    /// Puts a task on the list; one that begins to wait goes to the end of it.
+    fn enlist(&self, context: &Context<'_>, begins: bool) {
+        let mut waiting = self.waiting.borrow_mut();
+        match waiting.iter().position(|waker| waker.will_wake(context.waker())) {
+            Some(at) if begins => waiting[at..].rotate_left(1),
+            Some(_) => {}
+            None => waiting.push(context.waker().clone()),
         }
     }
 }

@@ -20,15 +20,14 @@ pub(super) struct Executor {
 #[derive(Default)]
 struct Ready {
     queue: Mutex<VecDeque<u32>>,
-    /// How many there are: asked after every turn, and nearly always none.
+    /// How many there are, as of the last change: asked after every turn, and nearly always none.
     count: AtomicUsize,
 }
 
 struct Slot {
     /// `None` while it is polled, and once it is done.
-    task: Option<LocalTask>,
+    task: Option<(LocalTask, Waker)>,
     bell: Arc<Bell>,
-    waker: Waker,
 }
 
 /// Wakes one task.
@@ -44,16 +43,19 @@ impl Ready {
     }
 
     fn push(&self, task: u32) {
-        self.lock().push_back(task);
-        self.count.fetch_add(1, Ordering::Relaxed);
+        let mut queue = self.lock();
+        queue.push_back(task);
+        self.count.store(queue.len(), Ordering::Relaxed);
     }
 
     fn pop(&self) -> Option<u32> {
         if self.count.load(Ordering::Relaxed) == 0 {
             return None;
         }
-        self.count.fetch_sub(1, Ordering::Relaxed);
-        self.lock().pop_front()
+        let mut queue = self.lock();
+        let task = queue.pop_front();
+        self.count.store(queue.len(), Ordering::Relaxed);
+        task
     }
 
     fn clear(&self) {
@@ -82,7 +84,7 @@ impl Executor {
         let bell =
             Arc::new(Bell { task: number, is_queued: AtomicBool::new(false), ready: self.ready.clone() });
         bell.wake_by_ref();
-        tasks.push(Slot { task: Some(task), waker: bell.clone().into(), bell });
+        tasks.push(Slot { task: Some((task, bell.clone().into())), bell });
     }
 
     /// The number of the task that is polled now.
@@ -103,16 +105,16 @@ impl Executor {
         loop {
             let Some(number) = self.ready.pop() else { return was_ready };
             was_ready = true;
-            let (task, waker) = {
+            let task = {
                 let mut tasks = self.tasks.borrow_mut();
                 let slot = &mut tasks[number as usize];
                 slot.bell.is_queued.store(false, Ordering::Relaxed);
-                (slot.task.take(), slot.waker.clone())
+                slot.task.take()
             };
-            let Some(mut task) = task else { continue };
+            let Some((mut task, waker)) = task else { continue };
             self.current.set(number);
             if task.as_mut().poll(&mut Context::from_waker(&waker)).is_pending() {
-                self.tasks.borrow_mut()[number as usize].task = Some(task);
+                self.tasks.borrow_mut()[number as usize].task = Some((task, waker));
             }
         }
     }
