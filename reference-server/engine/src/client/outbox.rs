@@ -3,7 +3,7 @@
 use super::Observation;
 use super::state::{Client, Operation, Timer};
 use crate::backoff::after_ms;
-use crate::codec::{Frame, RejectCode};
+use crate::codec::{RejectCode, encode_operation};
 use crate::defects::Defect;
 use crate::ids::{ConversationId, MessageId, Seq, Time};
 use crate::journal::Body;
@@ -38,7 +38,7 @@ impl Client {
             };
             if let Some(operation) = self.operations.get_mut(&id) {
                 operation.ordinal = Some(self.ordinal_next);
-                self.started.insert(self.ordinal_next, id);
+                self.started.push_back(self.ordinal_next);
                 self.ordinal_next += 1;
             }
             self.transmit_operation(id);
@@ -47,44 +47,33 @@ impl Client {
 
     /// Counted from the oldest unanswered one: what was answered after it counts, too.
     fn has_room(&self) -> bool {
-        let oldest = self.started.first_key_value().map_or(self.ordinal_next, |(ordinal, _)| *ordinal);
+        let oldest = self.started.front().copied().unwrap_or(self.ordinal_next);
         self.ordinal_next - oldest < limits::OPERATIONS_IN_FLIGHT
     }
 
     fn transmit_operation(&mut self, id: MessageId) {
-        let Some(operation) = self.operations.get(&id) else {
+        let mut up_to_it = self.operations.range(..=id).rev();
+        let Some((_, operation)) = up_to_it.next().filter(|(last, _)| **last == id) else {
             return;
         };
-        let conversation = operation.conversation;
-        let mut earlier = self.operations.range(..id).rev();
-        let after = earlier.find(|(_, other)| other.conversation == conversation && other.ordinal.is_some());
+        let (conversation, attempts) = (operation.conversation, operation.attempts);
+        let after = up_to_it.find(|(_, other)| other.conversation == conversation && other.ordinal.is_some());
         let after = after.map_or(MessageId(0), |(id, _)| *id);
-        let attempts = operation.attempts;
-        let body = operation.body.clone();
         let renamed = self.config.defects.has(Defect::RetryWithNewId) && attempts > 0;
-        let frame = Self::operation_frame(
-            if renamed { MessageId(id.0 | RENAMED) } else { id },
-            after,
-            conversation,
-            body,
-        );
-        self.transmit(&frame);
+        let name = if renamed { MessageId(id.0 | RENAMED) } else { id };
+        let frame = encode_operation((name, after), conversation, &operation.body, &mut self.scratch);
+        self.transmit_bytes(frame);
         if attempts > 0 {
             self.stats.operations_retried += 1;
             self.observe(Observation::Retried { id, attempt: attempts });
         }
         let at = self.config.retry.at(self.now, attempts, &mut self.random);
         let overflows = self.config.defects.has(Defect::BackoffOverflows) && attempts >= 2;
-        self.set_operation_timer(id, (!overflows).then_some(at));
+        let at = (!overflows).then_some(at);
         if let Some(operation) = self.operations.get_mut(&id) {
             operation.attempts += 1;
-        }
-    }
-
-    fn operation_frame(id: MessageId, after: MessageId, conversation: ConversationId, body: Body) -> Frame {
-        match body {
-            Body::Message { reply_to, payload } => Frame::Send { id, after, conversation, reply_to, payload },
-            Body::Members { added, removed } => Frame::Members { id, after, conversation, added, removed },
+            let old = std::mem::replace(&mut operation.retry_at, at);
+            self.set_timer(Timer::Operation(id), old, at);
         }
     }
 
@@ -158,10 +147,13 @@ impl Client {
 
     /// An operation is over.
     fn settle(&mut self, id: MessageId) -> Option<Operation> {
-        self.set_operation_timer(id, None);
         let operation = self.operations.remove(&id)?;
+        self.set_timer(Timer::Operation(id), operation.retry_at, None);
         match operation.ordinal {
-            Some(ordinal) => self.started.remove(&ordinal).is_some(),
+            Some(ordinal) => {
+                let at = self.started.binary_search(&ordinal);
+                at.ok().and_then(|at| self.started.remove(at)).is_some()
+            }
             None => self.waiting.remove(&id),
         };
         self.start_operations();

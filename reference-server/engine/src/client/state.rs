@@ -37,7 +37,7 @@ pub struct Client {
     /// Unanswered operations.
     pub(super) operations: BTreeMap<MessageId, Operation>,
     /// Those that were transmitted, by the order of their first transmission.
-    pub(super) started: BTreeMap<u64, MessageId>,
+    pub(super) started: VecDeque<u64>,
     /// Those that were not: they wait for room.
     pub(super) waiting: BTreeSet<MessageId>,
     /// Ordinal of the next operation to start.
@@ -201,7 +201,7 @@ impl Client {
             spoke: Time(0),
             pinged: Time(0),
             operations: BTreeMap::new(),
-            started: BTreeMap::new(),
+            started: VecDeque::new(),
             waiting: BTreeSet::new(),
             ordinal_next: 0,
             conversations: BTreeMap::new(),
@@ -222,9 +222,13 @@ impl Client {
     }
 
     pub(super) fn transmit(&mut self, frame: &Frame) {
-        self.spoke = self.now;
         let bytes = encode(frame, &mut self.scratch);
-        self.effects.push_back(Effect::Transmit(bytes));
+        self.transmit_bytes(bytes);
+    }
+
+    pub(super) fn transmit_bytes(&mut self, frame: Bytes) {
+        self.spoke = self.now;
+        self.effects.push_back(Effect::Transmit(frame));
     }
 
     /// Replaces one timer: `old` is what its owner remembers.

@@ -3,8 +3,8 @@
 use bytes::{BufMut, Bytes, BytesMut};
 
 use super::checksum::checksum;
-use super::{Cause, DELIVER, Frame, HEADER_BYTES, Hello, Page, Welcome};
-use crate::ids::{ConversationId, DeviceKey, Seq, UserId};
+use super::{Cause, DELIVER, Frame, HEADER_BYTES, Hello, MEMBERS, Page, SEND, Welcome};
+use crate::ids::{ConversationId, DeviceKey, MessageId, Seq, UserId};
 use crate::journal::{Body, Entry};
 
 /// Capacity that the scratch buffer grows by, so that small frames share one allocation.
@@ -26,6 +26,26 @@ pub fn encode_deliver(
 ) -> Bytes {
     let mut out = Writer::begin(scratch, DELIVER);
     out.deliver(conversation, (prev, redelivered, cause), entry);
+    out.finish()
+}
+
+/// A `send`, or a `members` frame, for an operation that its sender keeps. Same use of `scratch`.
+pub fn encode_operation(
+    (id, after): (MessageId, MessageId),
+    conversation: ConversationId,
+    body: &Body,
+    scratch: &mut BytesMut,
+) -> Bytes {
+    let kind = if matches!(body, Body::Message { .. }) { SEND } else { MEMBERS };
+    let mut out = Writer::begin(scratch, kind);
+    out.u64s(&[id.0, after.0, conversation.0]);
+    match body {
+        Body::Message { reply_to, payload } => out.message(*reply_to, payload),
+        Body::Members { added, removed } => {
+            out.users(added);
+            out.users(removed);
+        }
+    }
     out.finish()
 }
 
@@ -193,6 +213,32 @@ impl<'a> Writer<'a> {
         for (prev, entry) in &page.entries {
             self.0.put_u64_le(*prev);
             self.entry(entry);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_operation_has_the_bytes_of_its_frame() {
+        let (id, after, conversation) = (MessageId(9), MessageId(7), ConversationId(5));
+        let (payload, users) = (Bytes::from_static(b"payload"), vec![UserId(1), UserId(2)]);
+        let (added, removed) = (users.clone(), users[1..].to_vec());
+        for (body, frame) in [
+            (
+                Body::Message { reply_to: Some(3), payload: payload.clone() },
+                Frame::Send { id, after, conversation, reply_to: Some(3), payload },
+            ),
+            (
+                Body::Members { added: added.clone(), removed: removed.clone() },
+                Frame::Members { id, after, conversation, added, removed },
+            ),
+        ] {
+            let mut scratch = BytesMut::new();
+            let encoded = encode_operation((id, after), conversation, &body, &mut scratch);
+            assert_eq!(encoded, encode(&frame, &mut scratch), "{frame:?}");
         }
     }
 }

@@ -18,7 +18,7 @@ use crate::journal::Entry;
 pub use codes::{Cause, ErrorCode, GoodbyeCode, Purpose, RejectCode};
 pub(crate) use decode::entry_of;
 pub use decode::{CodecError, decode};
-pub use encode::{encode, encode_deliver};
+pub use encode::{encode, encode_deliver, encode_operation};
 
 /// The protocol version that this crate speaks.
 pub const VERSION: u16 = 1;
@@ -318,8 +318,8 @@ impl Frame {
     pub fn kind(&self) -> u8 {
         match self {
             Self::Hello(_) => 1,
-            Self::Send { .. } => 2,
-            Self::Members { .. } => 3,
+            Self::Send { .. } => SEND,
+            Self::Members { .. } => MEMBERS,
             Self::Ack { .. } => 4,
             Self::Read { .. } => 5,
             Self::ReceiptAck { .. } => 6,
@@ -344,4 +344,6 @@ impl Frame {
     }
 }
 
+const SEND: u8 = 2;
+const MEMBERS: u8 = 3;
 const DELIVER: u8 = 16;

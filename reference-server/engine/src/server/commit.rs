@@ -124,7 +124,7 @@ impl Server {
     fn remember(&mut self, conversation: ConversationIx, entry: &Entry) {
         let state = &mut self.conversations[conversation];
         let how = (entry.seq - 1, false, Cause::First);
-        let frame = encode_deliver(state.id, how, entry, &mut self.scratch);
+        let frame = encode_deliver(state.id, how, entry, &mut self.tail_scratch);
         state.tail_bytes += frame.len();
         state.tail.push_back(TailEntry { seq: entry.seq, body_bytes: body_bytes(&entry.body), frame });
         while state.tail.len() > self.config.tail_entries || state.tail_bytes > self.config.tail_bytes {

@@ -33,6 +33,8 @@ pub struct Server {
     pub(super) stats: Stats,
     pub(super) effects: VecDeque<Effect>,
     pub(super) scratch: BytesMut,
+    /// For frames that stay in a hot tail: those that only pass would have to stay with them.
+    pub(super) tail_scratch: BytesMut,
     pub(super) users: Vec<User>,
     pub(super) user_index: FxHashMap<UserId, UserIx>,
     pub(super) devices: Vec<Device>,
@@ -227,6 +229,7 @@ impl Server {
             stats: Stats::default(),
             effects: VecDeque::new(),
             scratch: BytesMut::new(),
+            tail_scratch: BytesMut::new(),
             users: Vec::new(),
             user_index: FxHashMap::default(),
             devices: Vec::new(),
