@@ -338,7 +338,7 @@ fn a_test_that_two_processes_share_is_merged_exactly() {
     refused(&[first, first], "part 1 of 2 is there twice");
     let (code, text, _) = report(&[first, second]);
     assert!(
-        text.contains("2 parts of conversations 2x2 70%, 1x4 30%") && matches!(code, 0 | 3),
+        text.contains("2 parts of pairs and groups 2x2 70%, 1x4 30%") && matches!(code, 0 | 3),
         "{code}: {text}"
     );
 }

@@ -152,5 +152,11 @@ fn mixed(args: &Args, mix: &MemberMix) -> Result<(Vec<PlannedSize>, String), Str
     let sessions: u64 =
         planned.iter().map(|size| u64::from(size.members) * u64::from(size.conversations)).sum();
     super::order::sessions_fit(sessions)?;
-    Ok((planned, format!("conversations {}", mix.with_counts(&counts))))
+    let kinds =
+        match (planned.iter().any(|size| size.members == 2), planned.iter().any(|size| size.members > 2)) {
+            (true, true) => "pairs and groups",
+            (true, false) => "pairs",
+            (false, _) => "groups",
+        };
+    Ok((planned, format!("{kinds} {}", mix.with_counts(&counts))))
 }

@@ -457,7 +457,7 @@ mod tests {
         let members: Vec<usize> = mixed.plan.conversations.iter().map(|it| it.members.len()).collect();
         assert_eq!(members, [vec![2; 16], vec![16; 3], vec![100]].concat());
         assert_eq!((mixed.plan.devices.len(), mixed.schedule.senders.len()), (180, 164));
-        assert_eq!(mixed.described.shape.words, "conversations 16x2 80%, 3x16 15%, 1x100 5%");
+        assert_eq!(mixed.described.shape.words, "pairs and groups 16x2 80%, 3x16 15%, 1x100 5%");
         assert_eq!(mixed.objectives[0].members, Some(100));
         let said = |conversations: std::ops::Range<u32>| {
             let said =

@@ -6,7 +6,7 @@ use super::language::Words;
 use super::latency::{figure, legend, stage_words};
 use super::markup::Markup;
 use super::rates::Rates;
-use super::verdict::{Head, badge, outcome_words, tile};
+use super::verdict::{Head, badge, outcome_words, reason, tile};
 use super::words;
 use crate::escape::visible;
 use crate::latency::{From, OverTime, Stage, show_us};
@@ -30,8 +30,8 @@ pub(super) fn head(load: &LoadRecord, markup: &mut Markup) {
             return;
         }
         markup.raw("<ul class=\"reasons\">");
-        for reason in &load.reasons {
-            markup.raw("<li>").told(reason).raw("</li>");
+        for it in &load.reasons {
+            reason(it, markup);
         }
         markup.raw("</ul>");
     });

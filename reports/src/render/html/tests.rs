@@ -425,6 +425,16 @@ fn a_band_holds_its_curve_and_ends_where_samples_are_few() {
 }
 
 #[test]
+fn the_end_of_a_dead_servers_log_stands_as_it_is_below_its_reason() {
+    let why = "the target failed: n1: the server died on its own (signal: 9 (SIGKILL)); the end of its log:\nfirst\n<b>second";
+    let failed = LoadRecord { reasons: vec![why.to_owned()], ..load("plain") };
+    let page = page(|out| write_load_page(&failed, &passing(), None, Language::English, out));
+    assert!(page.contains("<pre>first\n&lt;b&gt;second\n</pre>"));
+    assert!(page.contains("目标失败：n1：服务器自行退出（signal: 9 (SIGKILL)）；其日志的末尾："));
+    assert!(!page.contains("class=\"untold\">the target failed"));
+}
+
+#[test]
 fn a_load_test_shows_its_rates_its_knee_and_what_to_believe() {
     let of_one_size = LoadRecord { by_size: Vec::new(), ..load("plain") };
     let of_one_size = page(|out| write_load_page(&of_one_size, &passing(), None, Language::English, out));

@@ -6,7 +6,7 @@ use super::markup::Markup;
 use super::page::Tone;
 use super::{promises, told, words};
 use crate::latency::{From, Series, Stage, Window, show_us};
-use crate::render::{duration_s, grouped};
+use crate::render::{duration_s, grouped, reason_lines};
 use crate::run::{FaultState, Outcome, Run};
 use crate::verdict::{Judgement, Verdict};
 
@@ -101,10 +101,25 @@ fn reasons(run: &Run, markup: &mut Markup) {
         }
         markup.raw("<strong>").told(&judgement.observed).raw("</strong></li>");
     }
-    for reason in others {
-        markup.raw("<li>").told(&reason).raw("</li>");
+    for it in &others {
+        reason(it, markup);
     }
     markup.raw("</ul>");
+}
+
+/// One reason; the end of a log that follows stands as it is.
+pub(super) fn reason(text: &str, markup: &mut Markup) {
+    let lines = reason_lines(text);
+    let Some((first, rest)) = lines.split_first() else { return };
+    markup.raw("<li>").told(first);
+    if !rest.is_empty() {
+        markup.raw("<pre>");
+        for line in rest {
+            markup.text(line).raw("\n");
+        }
+        markup.raw("</pre>");
+    }
+    markup.raw("</li>");
 }
 
 /// The figures of a run at a glance.
