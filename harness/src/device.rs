@@ -1,11 +1,12 @@
 //! The person behind a client: sends when told to, answers what they saw, reads after a while, takes
 //! their time. Sans-IO, around any [`Adapter`], so that every protocol and every world has the same users.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 
 use avouch_reports::history::{Conversation, Device as DeviceNumber, Message, User, What};
 use avouch_scenarios::plan::Do;
 use bytes::Bytes;
+use rustc_hash::FxHashSet;
 
 use crate::adapter::{Adapter, Change, Effect, Input, Outgoing, Wish};
 use crate::payload;
@@ -56,7 +57,7 @@ pub struct Device {
     installation: u32,
     adapter: Box<dyn Adapter>,
     /// Operations without an outcome.
-    outstanding: BTreeSet<Message>,
+    outstanding: FxHashSet<Message>,
     /// When they are given up, if ever: by rising time, and stale once there is an outcome.
     deadlines: VecDeque<(u64, Message)>,
     setting_up: BTreeMap<Message, bool>,
@@ -79,7 +80,7 @@ impl Device {
             install,
             installation: 0,
             adapter,
-            outstanding: BTreeSet::new(),
+            outstanding: FxHashSet::default(),
             deadlines: VecDeque::new(),
             setting_up: BTreeMap::new(),
             newest: BTreeMap::new(),
@@ -135,7 +136,7 @@ impl Device {
                 self.consume_due_ns = (self.unconsumed > 0).then_some(now_ns + consume_ns);
             }
             Order::GiveUpAll => {
-                for message in std::mem::take(&mut self.outstanding) {
+                for message in self.take_outstanding() {
                     self.give_up(now_ns, message, "not answered by the end of the drain");
                 }
             }
@@ -254,9 +255,16 @@ impl Device {
         }
     }
 
+    /// They have an outcome now, oldest first.
+    fn take_outstanding(&mut self) -> Vec<Message> {
+        let mut all: Vec<Message> = self.outstanding.drain().collect();
+        all.sort_unstable();
+        all
+    }
+
     fn reinstall(&mut self, now_ns: u64) {
         self.adapter.handle(now_ns, Input::Wish(Wish::Disconnect));
-        for message in std::mem::take(&mut self.outstanding) {
+        for message in self.take_outstanding() {
             self.unknown(message, "the device was reinstalled");
         }
         while let Some(effect) = self.adapter.poll() {

@@ -18,6 +18,7 @@ use avouch_reports::history::{
     Conversation, Device, Message, PageItem, ReceiptKind, Rung, SessionKind, User, What,
 };
 use bytes::Bytes;
+use rustc_hash::FxHashMap;
 
 use super::{Adapter, Change, Effect, Input, Outgoing, Wish};
 use crate::payload;
@@ -56,8 +57,9 @@ pub struct Reference {
     identity: Identity,
     client: Client,
     next_id: u64,
-    messages: BTreeMap<MessageId, Message>,
-    ids: BTreeMap<Message, MessageId>,
+    /// What is under way, by either name: for lookups only.
+    messages: FxHashMap<MessageId, Message>,
+    ids: FxHashMap<Message, MessageId>,
     receipts: BTreeMap<(ConversationId, DeviceKey), (u64, u64)>,
     /// Pages that were asked for: the engine's number of a request → the device's.
     pages: BTreeMap<u64, u64>,
@@ -82,8 +84,8 @@ impl Reference {
             client,
             next_id: identity.first_id,
             identity,
-            messages: BTreeMap::new(),
-            ids: BTreeMap::new(),
+            messages: FxHashMap::default(),
+            ids: FxHashMap::default(),
             receipts: BTreeMap::new(),
             pages: BTreeMap::new(),
             page_next: 0,

@@ -4,7 +4,7 @@
 //! "it will never come" from "the next retry is due in ten seconds"; so the drain asks for what is missing, and waits for
 //! that. These are the promises of the checkers `no-loss` and `receipts-complete`, in the few numbers that a run can keep.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, VecDeque};
 
 use avouch_reports::history::{ReceiptKind, What};
 
@@ -49,8 +49,8 @@ pub(super) struct Receipts(BTreeMap<u32, BTreeMap<u32, Lane>>);
 /// One device in a conversation.
 #[derive(Clone, Debug, Default)]
 struct Lane {
-    /// Acknowledged positions of its own, the newest of them.
-    own: BTreeSet<u64>,
+    /// Acknowledged positions of its own, the newest of them, rising.
+    own: VecDeque<u64>,
     /// What it acknowledged and what was confirmed as read.
     reached: [u64; 2],
     /// What it was told of others, likewise.
@@ -65,9 +65,12 @@ impl Receipts {
     /// A message of the device's is at that position.
     pub(super) fn sent(&mut self, conversation: u32, device: u32, seq: u64) {
         let own = &mut self.lane(conversation, device).own;
-        own.insert(seq);
+        let at = own.partition_point(|position| *position < seq);
+        if own.get(at) != Some(&seq) {
+            own.insert(at, seq);
+        }
         if own.len() > OWN_POSITIONS_MAX {
-            own.pop_first();
+            own.pop_front();
         }
     }
 
@@ -101,7 +104,8 @@ impl Lane {
     fn lacks(&self, by: u32, of: &Self) -> Option<u64> {
         let told = self.told.get(&by).copied().unwrap_or_default();
         (0..of.reached.len()).find_map(|kind| {
-            let covered = self.own.range(..=of.reached[kind]).next_back().copied();
+            let covered = self.own.partition_point(|position| *position <= of.reached[kind]).checked_sub(1);
+            let covered = covered.and_then(|at| self.own.get(at)).copied();
             covered.filter(|own| *own > told[kind])
         })
     }
