@@ -171,7 +171,10 @@ async fn set_up<W: World + 'static>(stage: &Rc<Stage<W>>) -> Result<(), Ended> {
         }
         if stage.now_ns() >= limit_ns {
             let note = stage.recorder.progress().note.clone();
-            let heard = note.map(|note| format!("; the last that was heard: {note}"));
+            // Most often it is what the first device without a session says, too.
+            let heard = note
+                .filter(|note| !missing.contains(note))
+                .map(|note| format!("; the last that was heard: {note}"));
             return Err(Ended::NoSetUp(missing + &heard.unwrap_or_default()));
         }
         if let Some(why) = stage.world.casualty() {

@@ -162,6 +162,9 @@ fn write_weaknesses(audit: &Audit, out: &mut dyn Write) -> io::Result<()> {
     if audit.weaknesses().is_empty() {
         let words = match audit.outcome {
             Outcome::Passed => "nothing is weaker than claimed",
+            _ if saw_nothing(audit) => {
+                "nothing can be said of what it promises: no run could put it to the test"
+            }
             _ => "nothing was found to be weaker than claimed, but not everything could be seen",
         };
         return writeln!(out, "\n{words}");
@@ -176,6 +179,10 @@ fn write_weaknesses(audit: &Audit, out: &mut dyn Write) -> io::Result<()> {
         told.iter().try_for_each(|it| writeln!(out, "  - {}", visible(&it.to_string())))?;
     }
     Ok(())
+}
+
+fn saw_nothing(audit: &Audit) -> bool {
+    audit.modes.iter().flat_map(|mode| &mode.rows).all(|row| row.seen.is_empty())
 }
 
 /// What was claimed first, then the smallest.
@@ -203,4 +210,25 @@ fn write_timelines(audit: &Audit, out: &mut dyn Write) -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::audit::AUDIT_VERSION;
+
+    #[test]
+    fn where_nothing_was_seen_nothing_good_is_said() {
+        let told = |outcome| {
+            let (target, about, repeat) = ("one".to_owned(), String::new(), String::new());
+            let (seeds, modes) = (vec![1], Vec::new());
+            let audit = Audit { avouch_audit: AUDIT_VERSION, target, about, seeds, outcome, modes, repeat };
+            let mut text = Vec::new();
+            write_weaknesses(&audit, &mut text).unwrap();
+            String::from_utf8(text).unwrap()
+        };
+        let nothing = "\nnothing can be said of what it promises: no run could put it to the test\n";
+        assert_eq!(told(Outcome::TargetFailed), nothing);
+        assert_eq!(told(Outcome::Passed), "\nnothing is weaker than claimed\n");
+    }
 }
