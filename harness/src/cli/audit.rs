@@ -28,6 +28,8 @@ const JOBS_PER_PROCESSOR: usize = 8;
 /// The same where each device is a program, which is slow to start and has to answer in time.
 const JOBS_OF_PROGRAMS: usize = 2;
 
+/// Broken promises that are annotated: GitHub shows ten errors of a step.
+const ANNOTATIONS_MAX: usize = 10;
 /// The record of an audit, in its folder.
 pub(super) const RECORD: &str = "audit.json";
 
@@ -131,6 +133,9 @@ pub(super) fn audit(args: &Args, output: Output) -> Exit {
         .collect();
     let audit = conclude(brief(args, &found), &subjects, &skipped, &done);
     exit = exit.worse(super::exit_of(audit.outcome));
+    for weakness in audit.broken_promises().iter().take(ANNOTATIONS_MAX) {
+        output.annotate(audit.outcome, "avouch audit", &weakness.to_string());
+    }
     if let Err(error) = keep(&args.out, &audit, output) {
         output.error(format!("cannot write into {}: {error}", args.out.display()));
         exit = exit.worse(Exit::Inconclusive);
