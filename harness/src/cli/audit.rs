@@ -101,8 +101,7 @@ pub(super) fn audit(args: &Args, output: Output) -> Exit {
         }
     };
     if planned.is_empty() {
-        output.error("nothing of this can be carried out");
-        return Exit::Inconclusive;
+        return nothing_to_do(&skipped, output);
     }
     let jobs = args.jobs.map_or_else(|| jobs_at_once(&subjects), usize::from);
     let devices: Vec<_> = planned.iter().map(|planned| planned.task.plan.devices.len()).collect();
@@ -156,6 +155,16 @@ fn done(planned: &Planned, performed: Performed, output: Output) -> Done {
     let folder = planned.task.folder.display().to_string();
     let (mode, case, fault) = (planned.mode, planned.case.clone(), planned.fault);
     Done { mode, case, fault, folder, run: performed.run }
+}
+
+/// No case has such a name, or none that has can be carried out here.
+fn nothing_to_do(skipped: &[(usize, VoidRun)], output: Output) -> Exit {
+    let Some((_, first)) = skipped.first() else {
+        output.error("no case has such a name\nhint: a run without --case tells the names, as it goes on");
+        return Exit::Usage;
+    };
+    output.error(format!("nothing of this can be carried out: {}: {}", first.case, first.why));
+    Exit::Inconclusive
 }
 
 /// Runs that were not begun, in one line per mode.
@@ -244,12 +253,17 @@ fn one(
 fn brief(args: &Args, found: &Found) -> Brief {
     let quick = if args.quick { " --quick" } else { "" };
     let modes: String = args.modes.iter().flat_map(|mode| [" --mode ", mode.as_str()]).collect();
+    let cases: String = args.only.iter().flat_map(|only| [" --case ".to_owned(), quoted(only)]).collect();
     let seeds = if args.seeds == 1 { String::new() } else { format!(" --seeds {}", args.seeds) };
     Brief {
         target: found.name.clone(),
         about: found.target.about.clone(),
         seeds: (args.seed..args.seed.saturating_add(args.seeds)).collect(),
-        repeat: format!("avouch audit {}{quick}{modes} --seed {}{seeds}", target_words(args), args.seed),
+        repeat: format!(
+            "avouch audit {}{quick}{modes}{cases} --seed {}{seeds}",
+            target_words(args),
+            args.seed
+        ),
     }
 }
 

@@ -42,6 +42,10 @@ fn words_that_there_are_not() {
         "error: there is no target `rabbit`\nhint: there is mosquitto, mqtt, nats, nats-synced, reference, rumqttd; `avouch list targets` tells more",
     );
     check(
+        &["audit", "reference", "--case", "stedy"],
+        "error: no case has such a name\nhint: a run without --case tells the names, as it goes on",
+    );
+    check(
         &["check", "x", "--expect", "no-lose"],
         "error: there is no guarantee `no-lose`\nhint: did you mean `no-loss`?",
     );

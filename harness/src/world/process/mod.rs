@@ -101,12 +101,19 @@ pub enum Stopped {
 
 /// It ended and nobody had asked it to.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the server died on its own ({status}); the end of its log:\n{tail}")]
+#[error("the server died on its own ({status}); {}", end_of_log(tail))]
 pub struct Death {
     /// How.
     pub status: ExitStatus,
     /// The end of its log.
     pub tail: String,
+}
+
+fn end_of_log(tail: &str) -> String {
+    match tail.trim_end() {
+        "" => "it wrote nothing".to_owned(),
+        _ => format!("the end of its log:\n{tail}"),
+    }
 }
 
 /// What can go wrong with a server process.
@@ -124,7 +131,7 @@ pub enum ProcessError {
     #[error(transparent)]
     Died(#[from] Death),
     /// It did not become ready in time.
-    #[error("the server was not ready within {limit:?}; the end of its log:\n{tail}")]
+    #[error("the server was not ready within {limit:?}; {}", end_of_log(tail))]
     NotReady {
         /// How long it had.
         limit: Duration,

@@ -123,6 +123,8 @@ async fn a_server_that_never_gets_ready_is_an_error_and_leaves_nothing() {
     let error = Process::start(slow).await.expect_err("it never says so");
     assert!(matches!(&error, ProcessError::NotReady { tail, .. } if tail.contains("false")), "{error}");
     gone(number(&folder, "id")).await;
+    let silent = Process::start(script(&folder, "exit 1")).await.expect_err("it dies");
+    assert_eq!(silent.to_string(), "the server died on its own (exit status: 1); it wrote nothing");
     let mut absent = script(&folder, "");
     absent.program = "/no/such/program".into();
     assert!(matches!(Process::start(absent).await, Err(ProcessError::Start { .. })));
