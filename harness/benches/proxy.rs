@@ -1,16 +1,17 @@
 //! The chaos proxy against haproxy (`mode tcp`) and socat (`nodelay`), in one run, by turns.
 //!
-//! `cargo bench -p avouch --bench proxy [-- ROUNDS] [PART…]`; a part is `ping`, `bulk`, `bulk-64k` or `split`. Peers that are not
+//! `cargo bench -p avouch --bench proxy [-- ROUNDS] [PART…]`; a part is `ping`, `bulk`, `bulk-256k` or `split`. Peers that are not
 //! installed are left out, and it is said. What is on: `avouch proxy` as a process of its own, without rules, once with MQTT's frames and once with
 //! a rule that decides about each of them; as many threads as haproxy has. What is not: TLS, toxics, a journal, other machines.
 //! Everything is on loopback, and the load's two threads share the processors with the proxy: the figures that count are ratios
 //! within a run, and CPU time.
 //!
 //! - `ping`: 64 connections, each with one message of 128 bytes under way, an echo server; one thread for each side.
-//! - `bulk`: one connection, writes of 256 KiB (four MQTT messages) into a reader that takes 64 KiB at a time. With nothing between
-//!   twice as much passes as with anything: what stands between is what is measured.
-//! - `bulk-64k`: the same with writes of 64 KiB. The kernel hands each over as one buffer, for which the reader is woken, and which it
-//!   takes whole: on an idle machine less passes with nothing between than through haproxy, so this measures those turns as well.
+//! - `bulk`: one connection, writes of 64 KiB (one MQTT message) into a reader that takes as much at a time, each on an event loop
+//!   of its own. The kernel hands each write over as one buffer, for which the reader is woken, and which it takes whole: on an idle
+//!   machine this measures those turns, too.
+//! - `bulk-256k`: the same with writes of 256 KiB. With nothing between twice as much passes as with anything: what stands between is what
+//!   is measured.
 //! - `split`: a message of 128 bytes in two writes, 0.5 ms apart; Nagle's algorithm makes 40 ms of it.
 
 #![allow(
@@ -48,7 +49,7 @@ fn main() {
         let unit = "round trips/s";
         part("ping", unit, rounds, load::echo_server(), |address| load::ping(address, CONNECTIONS, SAMPLE));
     }
-    for (name, messages_per_write) in [("bulk", 4), ("bulk-64k", 1)] {
+    for (name, messages_per_write) in [("bulk", 1), ("bulk-256k", 4)] {
         if is_wanted(name) {
             let (address, received) = load::sink();
             part(name, "MB/s", rounds, address, |address| {

@@ -149,27 +149,53 @@ pub(crate) fn sink() -> (SocketAddr, Arc<AtomicU64>) {
     let counted = Arc::clone(&received);
     thread::spawn(move || {
         for stream in listener.incoming() {
-            let (mut stream, counted) = (stream.unwrap(), Arc::clone(&counted));
-            thread::spawn(move || {
-                let mut buffer = vec![0; BULK_READ_BYTES];
-                while let Ok(bytes @ 1..) = stream.read(&mut buffer) {
-                    counted.fetch_add(bytes as u64, Ordering::Relaxed);
-                }
-            });
+            let (stream, counted) = (stream.unwrap(), Arc::clone(&counted));
+            thread::spawn(move || swallow(stream, &counted));
         }
     });
     (address, received)
 }
 
+/// One connection on an event loop, until it ends.
+fn swallow(stream: TcpStream, counted: &AtomicU64) {
+    let (mut stream, mut poll, mut events) = alone(stream, Interest::READABLE);
+    let mut buffer = vec![0; BULK_READ_BYTES];
+    loop {
+        match stream.read(&mut buffer) {
+            Ok(bytes @ 1..) => {
+                counted.fetch_add(bytes as u64, Ordering::Relaxed);
+            }
+            Err(error) if error.kind() == ErrorKind::WouldBlock => poll.poll(&mut events, None).unwrap(),
+            Ok(0) | Err(_) => return,
+        }
+    }
+}
+
+/// A connection that has an event loop to itself.
+fn alone(stream: TcpStream, interest: Interest) -> (mio::net::TcpStream, Poll, Events) {
+    stream.set_nodelay(true).unwrap();
+    stream.set_nonblocking(true).unwrap();
+    let (mut stream, poll) = (mio::net::TcpStream::from_std(stream), Poll::new().unwrap());
+    poll.registry().register(&mut stream, Token(0), interest).unwrap();
+    (stream, poll, Events::with_capacity(4))
+}
+
 /// Writes so many messages of 64 KiB at a time; counts what arrives, in MB.
 pub(crate) fn bulk(address: SocketAddr, received: &AtomicU64, (messages, time): (usize, Duration)) -> Sample {
-    let mut stream = TcpStream::connect(address).unwrap();
+    let (mut stream, mut poll, mut events) = alone(TcpStream::connect(address).unwrap(), Interest::WRITABLE);
     let mut message = vec![b'x'; BULK_MESSAGE_BYTES];
     message[..7].copy_from_slice(&[0x30, 0xfc, 0xff, 0x03, 0, 1, b't']);
     let block = message.repeat(messages);
     let (before, began) = (received.load(Ordering::Relaxed), Instant::now());
+    let mut place = 0;
     while began.elapsed() < time {
-        stream.write_all(&block).unwrap();
+        match stream.write(&block[place..]) {
+            Ok(bytes) => place = (place + bytes) % block.len(),
+            Err(error) => {
+                assert_eq!(error.kind(), ErrorKind::WouldBlock, "{error}");
+                poll.poll(&mut events, Some(PATIENCE)).unwrap();
+            }
+        }
     }
     let bytes = received.load(Ordering::Relaxed) - before;
     Sample {
