@@ -16,7 +16,7 @@ use tokio::sync::Mutex;
 use crate::perform;
 use crate::subject::{Place, Subject};
 use crate::world::process::disk::{self, Disk};
-use crate::world::process::{self, ADDRESS, Launch, Ready};
+use crate::world::process::{self, Launch, Ready};
 
 /// Our own server must be ready, and must have stopped, within this.
 const OWN_WITHIN: Duration = Duration::from_secs(20);
@@ -96,7 +96,8 @@ fn our_own(plan: &Plan, directory: &Path, data: &Path) -> Result<Launch, String>
     make(directory)?;
     let config = directory.join("server.toml");
     write(&config, &perform::server_settings_text(plan))?;
-    let arguments = ["serve", "--config", &text(&config), "--listen", ADDRESS, "--data", &text(data)];
+    let address = own_address()?.to_string();
+    let arguments = ["serve", "--config", &text(&config), "--listen", &address, "--data", &text(data)];
     Ok(Launch {
         program,
         arguments: arguments.map(str::to_owned).to_vec(),
@@ -184,8 +185,16 @@ impl<'a> Filled<'a> {
     }
 }
 
+/// Where our own server listens, over all the lives of its process.
+fn own_address() -> Result<SocketAddr, String> {
+    let ports = free_ports(vec!["port".to_owned()])?;
+    let port = ports.first().map(|(_, port)| *port).ok_or("no port is free")?;
+    Ok((Ipv4Addr::LOCALHOST, port).into())
+}
+
 /// Ports for servers begin here, below those that operating systems give to whoever does not care: between the moment when a
-/// port is found free and the server's start, no connection of another run may get it.
+/// port is found free and the server's start, and while a server is down, no connection and no proxy of another run may get it. A
+/// client that comes back would talk to that run's server, and what it saw there would be held against its own.
 const PORTS_FROM: u32 = 12_000;
 /// So many are tried in turn.
 const PORTS: u32 = 18_000;
@@ -228,4 +237,18 @@ fn write(path: &Path, text: &str) -> Result<(), String> {
 
 fn text(path: &Path) -> String {
     path.to_string_lossy().into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_server_of_ours_gets_a_port_that_is_given_to_whoever_does_not_care() {
+        let ports: Vec<u32> =
+            (0..3).map(|_| u32::from(own_address().expect("ports are free").port())).collect();
+        assert!(ports.iter().all(|port| (PORTS_FROM..PORTS_FROM + PORTS).contains(port)), "{ports:?}");
+        const { assert!(PORTS_FROM + PORTS < 32_768, "Linux gives ports from 32768 on, others from 49152 on") };
+        assert!(ports[0] != ports[1] && ports[1] != ports[2], "two runs of a process share none: {ports:?}");
+    }
 }
