@@ -44,6 +44,9 @@ use launch::{Server, place};
 
 pub use run::{Parts, Way, perform, perform_with};
 
+/// Where the proxy leads while the server is down: nobody listens at the port of the old discard service. Whoever takes the
+/// server's own port meanwhile is no business of its clients.
+const NOWHERE: ([u8; 4], u16) = ([127, 0, 0, 1], 9);
 /// How often the process is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
@@ -112,6 +115,7 @@ async fn watch(world: Rc<LiveWorld>) {
         };
         drop(node);
         if let Some(death) = death {
+            world.proxy.set_upstream(NOWHERE.into());
             world.tell("died");
             world.casualty.borrow_mut().get_or_insert(format!("n1: {death}"));
         }
@@ -126,9 +130,8 @@ impl LiveWorld {
         let (sink, news) = News::new(clock.clone(), recorder.clone());
         let server = place(plan, subject, folder)?;
         let dialect = &subject.dialect;
-        // The server is not up yet and says itself where it listens; until then nobody is behind the proxy.
-        let nowhere = SocketAddr::from(([127, 0, 0, 1], 9));
-        let config = Config { upstream: nowhere, framing: dialect.framing(), clock, sink };
+        // The server is not up yet and says itself where it listens.
+        let config = Config { upstream: NOWHERE.into(), framing: dialect.framing(), clock, sink };
         let links = match way {
             Way::Proxied => news::settings(plan, dialect.survives_frame_faults()),
             Way::Direct => Vec::new(),
@@ -258,6 +261,9 @@ impl LiveWorld {
             return Err(OrderError::Failed("the server was never started".to_owned()));
         };
         let id = process.id().map_or_else(|| "none".to_owned(), |id| id.to_string());
+        if matches!(order, NodeOrder::Kill | NodeOrder::Stop) {
+            self.proxy.set_upstream(NOWHERE.into());
+        }
         let (state, did) = match order {
             NodeOrder::Kill => {
                 process.kill().await.map_err(failed)?;

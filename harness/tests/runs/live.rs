@@ -1,7 +1,10 @@
 //! One scenario against real processes of our own binary: started, killed and started again behind the chaos proxy.
 
+use std::io::ErrorKind;
+use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
+use std::time::Duration;
 
 use avouch::world::process::disk;
 use avouch_reports::run::{End, Outcome, Run};
@@ -50,17 +53,37 @@ every = "1500ms"
 guarantees = ["durable-ack-power", "no-loss"]
 "#;
 
-/// Carries a scenario out on real processes.
-fn live(folder: &Path, scenario: &str) -> (Output, String) {
+/// The server is down for long enough that somebody else can take its port.
+const LONG_DOWN: &str = r#"
+about = "A server is down for two seconds."
+
+[workload]
+conversations = 2
+members = 3
+rate = "40/s"
+duration = "4s"
+
+[[fault]]
+kill = { restart_after = "2s" }
+at = "300ms"
+"#;
+
+/// What carries a scenario out on real processes.
+fn command(folder: &Path, scenario: &str) -> Command {
     std::fs::create_dir_all(folder).expect("the folder can be made");
     let path = folder.join("short-talk.toml");
     std::fs::write(&path, scenario).expect("the folder can be written");
-    let ran = Command::new(env!("CARGO_BIN_EXE_avouch"))
+    let mut command = Command::new(env!("CARGO_BIN_EXE_avouch"));
+    command
         .args(["run", "--world", "live", "--seed", "5", "--format", "json", "--out"])
         .arg(folder.join("out"))
-        .arg(&path)
-        .output()
-        .expect("our own binary can be started");
+        .arg(&path);
+    command
+}
+
+/// Carries a scenario out on real processes.
+fn live(folder: &Path, scenario: &str) -> (Output, String) {
+    let ran = command(folder, scenario).output().expect("our own binary can be started");
     let said = String::from_utf8_lossy(&ran.stderr).into_owned();
     (ran, said)
 }
@@ -100,4 +123,41 @@ fn a_live_run_is_whole_and_judged() {
         let path = folder.join("out/short-talk-live-5").join(file);
         assert!(path.metadata().is_ok_and(|meta| meta.len() > 0), "{} is missing or empty", path.display());
     }
+}
+
+/// Asks again and again, for ten seconds at most.
+async fn until<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
+    for _ in 0..1_000 {
+        if let Some(answer) = ask() {
+            return answer;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("not within ten seconds: {what}");
+}
+
+/// It was another run's proxy once, and what the clients saw at that run's server was held against their own.
+#[tokio::test]
+async fn whoever_takes_the_port_of_a_server_that_is_down_never_meets_its_clients() {
+    let folder = folder("port-taken");
+    let mut command = command(&folder, LONG_DOWN);
+    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+    let child = child.expect("our own binary can be started");
+    let log = folder.join("out/short-talk-live-5/n1/log.txt");
+    let address: SocketAddr = until("the server says where it listens", || {
+        let log = std::fs::read_to_string(&log).ok()?;
+        let line = log.lines().find(|line| line.contains(r#""ready":true"#))?;
+        let said: serde_json::Value = serde_json::from_str(line).ok()?;
+        said["address"].as_str()?.parse().ok()
+    })
+    .await;
+    let taken = until("the server is down", || TcpListener::bind(address).ok()).await;
+    let ran = child.wait_with_output().expect("it ends");
+    let said = String::from_utf8_lossy(&ran.stderr);
+    let run = Run::from_json(&ran.stdout).unwrap_or_else(|error| panic!("{error}\n{said}"));
+    assert_eq!(run.outcome, Outcome::TargetFailed, "{:?}\n{said}", run.reasons);
+    assert!(run.counts.sends_accepted > 0, "somebody was there before: {:?}", run.counts);
+    taken.set_nonblocking(true).expect("it is ours");
+    let visitor = taken.accept().map_err(|error| error.kind());
+    assert!(matches!(visitor, Err(ErrorKind::WouldBlock)), "{visitor:?}");
 }

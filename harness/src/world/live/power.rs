@@ -3,7 +3,7 @@
 use tokio::sync::Mutex;
 
 use super::launch::Server;
-use super::{LiveWorld, NOT_OURS, OrderError, failed};
+use super::{LiveWorld, NOT_OURS, NOWHERE, OrderError, failed};
 use crate::world::process::disk::{self, Disk};
 
 impl LiveWorld {
@@ -42,7 +42,12 @@ impl LiveWorld {
         let lost = disk.lose_power().await;
         if process.id().is_some() {
             // Where the disk could not be copied, the power did not go.
-            let switched = if lost.is_ok() { process.kill().await } else { process.resume().await };
+            let switched = if lost.is_ok() {
+                self.proxy.set_upstream(NOWHERE.into());
+                process.kill().await
+            } else {
+                process.resume().await
+            };
             switched.map_err(failed)?;
         }
         let found_bytes = lost.map_err(failed)?;
