@@ -10,6 +10,7 @@ pub mod effort;
 mod farewell;
 pub mod floor;
 mod launch;
+mod orders;
 mod power;
 mod run;
 
@@ -30,7 +31,7 @@ use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 use super::news::{self, News};
-use super::process::{Launch, Process, Stopped, disk};
+use super::process::{Process, disk};
 use super::proxy::{Clock as LinkClock, Config, Door, Entrance, Leg, Proxy};
 use super::{LocalTask, NodeOrder, OrderError, Triggered, World, descriptors};
 use crate::client::{Carrier, Clock, Connector, Shell};
@@ -57,8 +58,6 @@ const NO_CLOCK: &str = "another wall clock of a real process needs its machine; 
 const NO_OTHER_NODE: &str = "the server has one node, which no other can be cut off from";
 const ELSEWHERE: &str = "only the client programs know where the server is, so that nothing can stand between, and it cannot be reached";
 const NOT_OURS: &str = "the server was not started by avouch, so that only its connections can be disturbed";
-/// A server that runs already must accept a connection within this.
-const REACHED_WITHIN: Duration = Duration::from_secs(5);
 
 /// Why this world cannot carry out a fault on a target; `None` = it can.
 pub fn lacks(fault: &Fault, subject: &Subject) -> Option<&'static str> {
@@ -203,96 +202,6 @@ impl LiveWorld {
         let at_ns = self.started.elapsed().as_nanos() as u64;
         self.recorder.record(at_ns, What::Node { node: "n1".to_owned(), state: state.to_owned() });
     }
-
-    async fn start(&self) -> Result<String, OrderError> {
-        let launch = match &self.server {
-            Server::Running(address) => return self.reach(*address).await,
-            Server::Elsewhere => return Ok("n1 is where its clients know it to be".to_owned()),
-            Server::Program { launch, .. } => launch,
-        };
-        let mut node = self.node.lock().await;
-        if let Some(id) = node.as_ref().and_then(Process::id) {
-            // The power that it was to lose never went: a copy of its disk could not be had. That is no death of the target.
-            return Ok(format!("n1 was up already, as process {id}"));
-        }
-        let within = self.power_on().await?;
-        self.tell("started");
-        if let Some(process) = node.as_mut() {
-            process.see_within(within);
-            process.start_again().await.map_err(|error| {
-                // Nothing that follows says anything about what its messages do.
-                let words = format!("n1 could not be started again: {error}");
-                self.casualty.borrow_mut().get_or_insert(words.clone());
-                OrderError::Failed(words)
-            })?;
-        } else {
-            let launch = Launch { within, ..(**launch).clone() };
-            *node = Some(Process::start(launch).await.map_err(failed)?);
-            self.settle().await?;
-        }
-        let process = node.as_ref().and_then(|process| Some((process.address()?, process.id()?)));
-        let Some((address, id)) = process else {
-            return Err(OrderError::Failed("the server did not say where it listens".to_owned()));
-        };
-        self.proxy.set_upstream(address);
-        self.tell("ready");
-        Ok(format!("n1 is process {id}"))
-    }
-
-    /// Somebody else runs it: all that can be seen is whether it answers.
-    async fn reach(&self, address: SocketAddr) -> Result<String, OrderError> {
-        let refused = |why: String| OrderError::Failed(format!("nobody answers at {address}: {why}"));
-        match tokio::time::timeout(REACHED_WITHIN, TcpStream::connect(address)).await {
-            Ok(Ok(_accepted)) => {
-                self.proxy.set_upstream(address);
-                Ok(format!("n1 runs at {address}"))
-            }
-            Ok(Err(error)) => Err(refused(error.to_string())),
-            Err(_elapsed) => Err(refused(format!("no connection within {REACHED_WITHIN:?}"))),
-        }
-    }
-
-    async fn signal(&self, order: NodeOrder) -> Result<String, OrderError> {
-        let Server::Program { stop_within, .. } = &self.server else {
-            return Err(OrderError::NotHere(NOT_OURS.to_owned()));
-        };
-        let mut node = self.node.lock().await;
-        let Some(process) = node.as_mut() else {
-            return Err(OrderError::Failed("the server was never started".to_owned()));
-        };
-        let id = process.id().map_or_else(|| "none".to_owned(), |id| id.to_string());
-        if matches!(order, NodeOrder::Kill | NodeOrder::Stop) {
-            self.proxy.set_upstream(NOWHERE.into());
-        }
-        let (state, did) = match order {
-            NodeOrder::Kill => {
-                process.kill().await.map_err(failed)?;
-                ("killed", "was killed")
-            }
-            NodeOrder::Stop => match process.stop(*stop_within).await.map_err(failed)? {
-                Stopped::ByItself => ("stopped", "stopped when asked to"),
-                Stopped::Killed => {
-                    return Err(OrderError::Failed(
-                        "the server did not stop when asked to and was killed".to_owned(),
-                    ));
-                }
-            },
-            NodeOrder::Pause => {
-                process.pause().await.map_err(failed)?;
-                ("paused", "stands still")
-            }
-            _ => {
-                process.resume().await.map_err(failed)?;
-                ("resumed", "goes on")
-            }
-        };
-        self.tell(state);
-        Ok(format!("process {id} {did}"))
-    }
-}
-
-fn failed(error: impl std::fmt::Display) -> OrderError {
-    OrderError::Failed(error.to_string())
 }
 
 impl World for LiveWorld {

@@ -3,7 +3,8 @@
 use tokio::sync::Mutex;
 
 use super::launch::Server;
-use super::{LiveWorld, NOT_OURS, NOWHERE, OrderError, failed};
+use super::orders::failed;
+use super::{LiveWorld, NOT_OURS, NOWHERE, OrderError};
 use crate::world::process::disk::{self, Disk};
 
 impl LiveWorld {
