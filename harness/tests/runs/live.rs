@@ -1,14 +1,19 @@
 //! One scenario against real processes of our own binary: started, killed and started again behind the chaos proxy.
 
+use std::fs::OpenOptions;
 use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpListener};
-use std::path::Path;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use avouch::world::process::disk;
 use avouch_reports::run::{End, Outcome, Run};
 use avouch_reports::verdict::Verdict;
+use nix::libc::O_DIRECT;
 
 use crate::folder;
 
@@ -51,6 +56,21 @@ every = "1500ms"
 
 [expect]
 guarantees = ["durable-ack-power", "no-loss"]
+"#;
+
+/// The power fails once.
+const POWER_ONCE: &str = r#"
+about = "The power is to fail once."
+
+[workload]
+conversations = 2
+members = 3
+rate = "20/s"
+duration = "3s"
+
+[[fault]]
+power_loss = { restart_after = "100ms" }
+at = "1s"
 "#;
 
 /// The server is down for long enough that somebody else can take its port.
@@ -160,4 +180,51 @@ async fn whoever_takes_the_port_of_a_server_that_is_down_never_meets_its_clients
     taken.set_nonblocking(true).expect("it is ours");
     let visitor = taken.accept().map_err(|error| error.kind());
     assert!(matches!(visitor, Err(ErrorKind::WouldBlock)), "{visitor:?}");
+}
+
+/// The root of the file system that a process mounted at a path, as everybody can reach it.
+fn mounted_at(path: &Path) -> Option<PathBuf> {
+    let has_mounted = |process: &PathBuf| {
+        let mounts = std::fs::read_to_string(process.join("mountinfo")).unwrap_or_default();
+        mounts.lines().any(|line| line.split(' ').nth(4).is_some_and(|point| Path::new(point) == path))
+    };
+    let entries = std::fs::read_dir("/proc").expect("Linux has it").flatten();
+    let mut processes: Vec<PathBuf> = entries.map(|entry| entry.path()).filter(has_mounted).collect();
+    processes.sort();
+    let process = processes.first()?;
+    Some(process.join("root").join(path.strip_prefix("/").ok()?))
+}
+
+/// What goes to the disk at once, past the memory of the system, has to lie like this.
+#[repr(align(4096))]
+struct Block([u8; 4_096]);
+
+/// What was running on was once taken for a server that could not be started again, and so for the death of the target.
+#[tokio::test]
+async fn a_server_whose_power_never_went_goes_on_and_is_held_against_nobody() {
+    if disk::why_not().is_some() {
+        return; // another test sees to it that this is told
+    }
+    let folder = folder("restless-disk");
+    let mut command = command(&folder, POWER_ONCE);
+    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+    let child = child.expect("our own binary can be started");
+    let disk = folder.join("out/short-talk-live-5/n1/disk");
+    let root = until("the server's disk is mounted", || mounted_at(&disk.canonicalize().ok()?)).await;
+    let stop = Arc::new(AtomicBool::new(false));
+    let (until_then, file) = (Arc::clone(&stop), root.join("noise"));
+    let restless = std::thread::spawn(move || {
+        let file = OpenOptions::new().write(true).create_new(true).custom_flags(O_DIRECT).open(file)?;
+        while !until_then.load(Ordering::Relaxed) {
+            file.write_all_at(&Block([7; 4_096]).0, 0)?;
+        }
+        std::io::Result::Ok(())
+    });
+    let ran = child.wait_with_output().expect("it ends");
+    stop.store(true, Ordering::Relaxed);
+    restless.join().expect("it panics nowhere").expect("the disk can be written");
+    let said = String::from_utf8_lossy(&ran.stderr);
+    let run = Run::from_json(&ran.stdout).unwrap_or_else(|error| panic!("{error}\n{said}"));
+    assert_eq!((run.outcome, &run.end), (Outcome::Inconclusive, &End::Complete), "{:?}\n{said}", run.reasons);
+    assert!(run.counts.sends_accepted > 0 && run.drain.is_some_and(|drain| drain.converged), "{said}");
 }

@@ -24,9 +24,10 @@ impl LiveWorld {
             Server::Program { launch, .. } => launch,
         };
         let mut node = self.node.lock().await;
-        if let Some(id) = node.as_ref().and_then(Process::id) {
-            // The power that it was to lose never went: a copy of its disk could not be had. That is no death of the target.
-            return Ok(format!("n1 was up already, as process {id}"));
+        if node.as_ref().and_then(Process::id).is_some() {
+            // The power that it was to lose never went: a copy of its disk could not be had. That is no death of the target, and no
+            // evidence of anything.
+            return Ok(String::new());
         }
         let within = self.power_on().await?;
         self.tell("started");

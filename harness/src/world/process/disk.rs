@@ -32,7 +32,7 @@ use nix::sys::stat::{major, minor};
 use nix::unistd::{Whence, lseek, syncfs};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 use tokio::process::Command;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use super::group::{Running, spawn_watched};
 
@@ -42,8 +42,9 @@ const DISK_BYTES: u64 = 1024 * 1024 * 1024;
 const DATA: &str = "data";
 /// A file system must be made and mounted within this.
 const MOUNT_LIMIT: Duration = Duration::from_secs(20);
-/// Copies that are tried until nothing was written meanwhile.
-const COPIES_MAX: u32 = 200;
+/// Copies are tried for so long, until nothing was written meanwhile: a file system that was busy writes for seconds after its server
+/// stands still.
+const COPY_WITHIN: Duration = Duration::from_secs(10);
 /// Between two of them.
 const COPY_AGAIN_AFTER: Duration = Duration::from_millis(5);
 /// A part of the image that is read at once, and left out of the copy if it is all zeros.
@@ -179,7 +180,8 @@ impl Disk {
     /// The power goes: whatever had not reached the disk is gone. The server must stand still, and is to be killed after this;
     /// what an error says has not happened. The answer is how many bytes were found on the disk.
     pub async fn lose_power(&mut self) -> Result<u64, DiskError> {
-        for _ in 0..COPIES_MAX {
+        let began = Instant::now();
+        while began.elapsed() < COPY_WITHIN {
             let before = self.written()?;
             if before.in_flight == 0 {
                 let (image, folder) = (self.image.try_clone()?, self.folder.clone());
