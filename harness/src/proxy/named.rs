@@ -172,7 +172,11 @@ impl Live {
         let (journal, name) = (Arc::clone(&self.common.journal), self.name.clone());
         let sink: Sink =
             Arc::new(move |ordinal, happened| journal.tell(&name, u64::from(ordinal), &happened));
-        let line = Arc::new(Line::with_toxics(ordinal, (link, toxics), Arc::clone(&self.common.clock), sink));
+        let line = Line::with_toxics(ordinal, (link, toxics), Arc::clone(&self.common.clock), sink);
+        let line = Arc::new(match self.common.workers.event_loop(ordinal) {
+            Some(event_loop) => line.waiting_busily_on(event_loop),
+            None => line,
+        });
         state.lines.insert(ordinal, Arc::clone(&line));
         Some(Opened { live: Arc::clone(self), ordinal, line })
     }

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 
+use super::busy_wait::{BusyWait, EventLoop};
 use crate::link::{ConnectionId, Event, Link, Refused, Way};
 use crate::toxics::Toxics;
 
@@ -76,6 +77,8 @@ pub struct Line {
     sink: Sink,
     meter: Meter,
     shared: Mutex<Shared>,
+    /// Where its connections may wait busily.
+    event_loop: Option<Arc<EventLoop>>,
 }
 
 /// What decides about a line's bytes: first the link, then the toxics, which only a proxy that stands alone has.
@@ -99,7 +102,18 @@ impl Line {
     pub fn with_toxics(device: u32, (link, toxics): (Link, Toxics), clock: Clock, sink: Sink) -> Self {
         let carriage = Carriage { link, toxics };
         let shared = Mutex::new(Shared { carriage, pumps: BTreeMap::new() });
-        Self { device, clock, sink, meter: Meter::default(), shared }
+        Self { device, clock, sink, meter: Meter::default(), shared, event_loop: None }
+    }
+
+    /// Its connections may wait busily on this event loop, on which connections are all that there is.
+    #[must_use]
+    pub fn waiting_busily_on(self, event_loop: Arc<EventLoop>) -> Self {
+        Self { event_loop: Some(event_loop), ..self }
+    }
+
+    /// For a new pump.
+    pub(super) fn busy_wait(&self) -> Option<BusyWait> {
+        self.event_loop.as_ref().map(|event_loop| event_loop.join(Arc::clone(&self.clock)))
     }
 
     /// What passed.

@@ -14,6 +14,7 @@
 //! Closed windows are real: while a link does not read, neither does the pump, and the socket's own buffer
 //! ([`RECEIVE_BUFFER_BYTES`]) is all that a sender can still fill.
 
+mod busy_wait;
 mod end;
 mod line;
 mod mqtt;
@@ -37,6 +38,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use crate::link::{Link, Settings};
+pub use busy_wait::EventLoop;
 pub use end::OUTBOX_BYTES_MAX;
 pub use line::{Clock, Happened, Line, Meter, Sink};
 pub use mqtt::MQTT_FRAMING;

@@ -17,6 +17,7 @@ use tokio::sync::Notify;
 use tokio::sync::futures::Notified;
 use tokio::time::{Instant, Sleep, sleep};
 
+use super::busy_wait::BusyWait;
 use super::end::End;
 use super::line::{Carriage, Happened, Line};
 use super::splitter::Splitter;
@@ -83,6 +84,7 @@ pub async fn pump<C: Transport, S: Transport>(
         slices: Default::default(),
         turn: Turn::default(),
         lingers_until: None,
+        busy_wait: line.busy_wait(),
     };
     let mut alarm = Alarm { bell: &bell, rings: pin!(bell.notified()), timer: pin!(sleep(Duration::ZERO)) };
     let is_reset = poll_fn(|cx| pump.poll(cx, &mut alarm)).await;
@@ -104,6 +106,7 @@ struct Pump<'a, C, S> {
     slices: [Slices; 2],
     turn: Turn,
     lingers_until: Option<Instant>,
+    busy_wait: Option<BusyWait>,
 }
 
 /// Tells slices from whole pieces, by what the link says of their ends.
@@ -132,6 +135,9 @@ struct Turn {
 impl<C: Transport, S: Transport> Pump<'_, C, S> {
     /// Ready when the connection is over; says whether it ends with a reset.
     fn poll(&mut self, cx: &mut Context<'_>, alarm: &mut Alarm<'_, '_>) -> Poll<bool> {
+        if let Some(busy_wait) = &mut self.busy_wait {
+            busy_wait.begin_turn();
+        }
         let waits = self.turn.wait.is_some();
         let mut asks = alarm.has_come(cx, waits) || !self.turn.was_asked;
         loop {
@@ -154,6 +160,7 @@ impl<C: Transport, S: Transport> Pump<'_, C, S> {
             let server_moved = self.server.poll(cx, reads[1]);
             self.count();
             if !client_moved && !server_moved {
+                self.wait_busily(reads);
                 return Poll::Pending;
             }
             asks = true;
@@ -165,6 +172,21 @@ impl<C: Transport, S: Transport> Pump<'_, C, S> {
         let (from_server, to_server) = self.server.take_counts();
         self.line.meter().add(Way::Up, from_client, to_server);
         self.line.meter().add(Way::Down, from_server, to_client);
+        if let Some(busy_wait) = &mut self.busy_wait {
+            busy_wait.has_read(Way::Up, from_client);
+            busy_wait.has_read(Way::Down, from_server);
+        }
+    }
+
+    /// Not while somebody takes nothing, or something waits for its time: then more bytes would not help.
+    fn wait_busily(&mut self, reads: [bool; 2]) {
+        let Self { busy_wait: Some(busy_wait), client, server, turn, .. } = self else { return };
+        if turn.wait.is_none() && client.is_written() && server.is_written() {
+            busy_wait.wait(|way| match way {
+                Way::Up => reads[0] && client.stream.is_readable(),
+                Way::Down => reads[1] && server.stream.is_readable(),
+            });
+        }
     }
 
     /// Hands the link what was read, and takes what it says.

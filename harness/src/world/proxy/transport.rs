@@ -1,7 +1,9 @@
 //! What a pump needs of a stream: bytes both ways, and an end that is not polite.
 
 use std::io;
+use std::os::fd::AsFd;
 
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use tokio::io::{AsyncRead, AsyncWrite, DuplexStream};
 
 /// A connected byte stream.
@@ -11,6 +13,11 @@ pub trait Transport: AsyncRead + AsyncWrite + Unpin {
         Ok(())
     }
 
+    /// Whether something is there to be read now, asked of the system; `false` where that cannot be asked.
+    fn is_readable(&self) -> bool {
+        false
+    }
+
     /// Ends the stream with a reset, as far as it can: what was not read is lost.
     fn reset(self);
 }
@@ -18,6 +25,12 @@ pub trait Transport: AsyncRead + AsyncWrite + Unpin {
 impl Transport for tokio::net::TcpStream {
     fn set_no_delay(&self) -> io::Result<()> {
         self.set_nodelay(true)
+    }
+
+    fn is_readable(&self) -> bool {
+        // An error is for whoever reads.
+        poll(&mut [PollFd::new(self.as_fd(), PollFlags::POLLIN)], PollTimeout::ZERO)
+            .is_ok_and(|ready| ready > 0)
     }
 
     fn reset(self) {
