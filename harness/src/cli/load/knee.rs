@@ -1,4 +1,5 @@
-//! The highest rate that holds: doubled until something breaks, then halved into between.
+//! The highest rate that holds: doubled until something breaks, then halved into between. Where the generator itself was late, a rate is
+//! tried once more.
 //!
 //! A rate holds when every objective passed, nothing that was accepted is missing, no guarantee is broken, and what was
 //! offered was also accepted. Each rate is a run of its own, with a fresh server where the target says how one is started.
@@ -13,9 +14,9 @@ use crate::load::{Loaded, Order};
 use crate::session::SessionError;
 
 /// Doublings, at most.
-const DOUBLINGS_MAX: u32 = 16;
+const DOUBLINGS_MAX: usize = 16;
 /// Rates that are tried between the last that held and the first that broke.
-const HALVINGS: u32 = 4;
+const HALVINGS: usize = 4;
 /// What is accepted may be this much less than what was offered: the last messages of a step are still under way.
 const ACHIEVED_SHARE_MIN: f64 = 0.97;
 
@@ -38,43 +39,68 @@ pub(super) fn find(
     let mut steps: Vec<KneeStep> = Vec::new();
     let mut best: Option<(f64, Loaded)> = None;
     let mut broke: Option<(f64, Loaded)> = None;
-    let mut per_s = order.schedule.arrivals.expected() / (order.schedule.arrivals.lasts_ns() as f64 / 1e9);
-    for round in 0..DOUBLINGS_MAX + HALVINGS {
-        let loaded = match carry_out(at_rate(order, per_s))? {
+    let arrivals = &order.schedule.arrivals;
+    let mut next = Some(arrivals.expected() / (arrivals.lasts_ns() as f64 / 1e9));
+    while let Some(per_s) = next {
+        let is_again = steps.last().is_some_and(|step| is_rate(step, per_s));
+        let loaded = match carry_out(at_rate(order, per_s, is_again))? {
             Ok(loaded) => loaded,
             Err(error) => return Some(Err(error)),
         };
         let step = step(&loaded.record, per_s);
         let held = if step.held { "held" } else { "broke" };
         output.say(format!("{per_s:.0}/s {held}: {}", step.why));
-        let is_over = !step.kept_schedule || loaded.run.outcome == Outcome::TargetFailed;
         let is_interrupted = loaded.run.end == avouch_reports::run::End::Interrupted;
-        let held = step.held;
+        *if step.held { &mut best } else { &mut broke } = Some((per_s, loaded));
         steps.push(step);
-        *if held { &mut best } else { &mut broke } = Some((per_s, loaded));
-        let bisecting = steps.iter().filter(|step| !step.held).count() > 0;
-        let halved =
-            steps.len() as u32 - steps.iter().position(|step| !step.held).unwrap_or(steps.len()) as u32;
-        if is_interrupted || halved > HALVINGS || (round == 0 && !held) || (is_over && !bisecting) {
-            break;
-        }
-        per_s = match (&best, &broke) {
-            (Some((held, _)), Some((broke, _))) => f64::midpoint(*held, *broke).round(),
-            _ => per_s * 2.0,
-        };
+        next = if is_interrupted { None } else { next_rate(&steps) };
     }
-    let words = words(best.as_ref().map(|best| best.0), broke.as_ref().map(|broke| broke.0), &steps);
+    let words = words(&steps);
     let best = best.or(broke).map(|(_, loaded)| loaded)?;
     Some(Ok(Found { best, steps, words }))
 }
 
-fn at_rate(order: &Order, per_s: f64) -> Order {
+/// The rate to try next; `None` when the search is over. A generator that was late may have been held up by something else: that rate is
+/// tried once more before it counts.
+fn next_rate(steps: &[KneeStep]) -> Option<f64> {
+    let last = steps.last()?;
+    let was_tried_before = steps.iter().rev().nth(1).is_some_and(|step| is_rate(step, last.offered_per_s));
+    if !last.kept_schedule && !was_tried_before {
+        return Some(last.offered_per_s);
+    }
+    let rates = outcomes(steps);
+    let Some(first_broken) = rates.iter().position(|step| !step.held) else {
+        return (rates.len() < DOUBLINGS_MAX).then_some(last.offered_per_s * 2.0);
+    };
+    let (held, broke) = knee(&rates);
+    let between = f64::midpoint(held?, broke?).round();
+    let is_new = !rates.iter().any(|step| is_rate(step, between));
+    (is_new && rates.len() - first_broken <= HALVINGS).then_some(between)
+}
+
+/// What each rate came to in the end.
+fn outcomes(steps: &[KneeStep]) -> Vec<&KneeStep> {
+    steps.chunk_by(|one, other| is_rate(one, other.offered_per_s)).filter_map(<[KneeStep]>::last).collect()
+}
+
+fn is_rate(step: &KneeStep, per_s: f64) -> bool {
+    step.offered_per_s.to_bits() == per_s.to_bits()
+}
+
+/// The highest rate that held and the lowest that did not.
+fn knee(rates: &[&KneeStep]) -> (Option<f64>, Option<f64>) {
+    let of = |held| rates.iter().filter(move |step| step.held == held).map(|step| step.offered_per_s);
+    (of(true).reduce(f64::max), of(false).reduce(f64::min))
+}
+
+fn at_rate(order: &Order, per_s: f64, is_again: bool) -> Order {
     let arrivals = &order.schedule.arrivals;
     let mut order = order.clone();
     order.schedule.arrivals = Arrivals::constant(arrivals.spread, per_s, arrivals.lasts_ns());
     order.described.arrival.rates_per_s = vec![per_s];
     order.described.arrival.words = format!("{per_s:.0}/s, one of the rates of a search");
-    order.folder = order.folder.join(format!("{per_s:.0}-per-s"));
+    let again = if is_again { "-again" } else { "" };
+    order.folder = order.folder.join(format!("{per_s:.0}-per-s{again}"));
     order
 }
 
@@ -118,10 +144,12 @@ fn step(record: &LoadRecord, offered_per_s: f64) -> KneeStep {
     }
 }
 
-fn words(held: Option<f64>, broke: Option<f64>, steps: &[KneeStep]) -> String {
-    let limited = steps.iter().any(|step| !step.kept_schedule);
+fn words(steps: &[KneeStep]) -> String {
+    let rates = outcomes(steps);
+    let (held, broke) = knee(&rates);
+    let limited = rates.iter().any(|step| !step.kept_schedule);
     match (held, broke) {
-        (Some(held), Some(broke)) if limited && steps.iter().all(|step| step.held || !step.kept_schedule) => {
+        (Some(held), Some(broke)) if limited && rates.iter().all(|step| step.held || !step.kept_schedule) => {
             format!(
                 "held at {held:.0}/s; at {broke:.0}/s the generator itself did not keep up, so the target's own limit was not found"
             )
@@ -156,14 +184,43 @@ mod tests {
 
     #[test]
     fn a_search_ends_in_words_that_do_not_blame_the_target_for_the_tool() {
-        let check = |held, broke, rates: &[(f64, bool, bool)], expected: &str| {
-            let words = words(held, broke, &tried(rates));
+        let check = |rates: &[(f64, bool, bool)], expected: &str| {
+            let words = words(&tried(rates));
             assert!(words.contains(expected), "{words}");
         };
-        check(Some(2.0), Some(4.0), &[(2.0, true, true), (4.0, false, true)], "the knee is between 2/s");
-        check(Some(2.0), Some(4.0), &[(2.0, true, true), (4.0, false, false)], "the generator itself");
-        check(None, Some(4.0), &[(4.0, false, true)], "begin with a lower --rate");
-        check(None, Some(4.0), &[(4.0, false, false)], "nothing is known of the target");
-        check(Some(4.0), None, &[(4.0, true, true)], "was not found");
+        check(&[(2.0, true, true), (4.0, false, true)], "the knee is between 2/s");
+        check(&[(2.0, true, true), (4.0, false, false)], "the generator itself");
+        check(&[(4.0, false, true)], "begin with a lower --rate");
+        check(&[(4.0, false, false)], "nothing is known of the target");
+        check(&[(4.0, true, true)], "was not found");
+        check(&[(2.0, false, false), (2.0, true, true), (4.0, false, true)], "the knee is between 2/s");
+    }
+
+    /// The rates that a search tries, of a target that holds up to one and a generator that is late at some of the tries.
+    fn searched(from: f64, holds_to: f64, late_tries: &[usize]) -> Vec<f64> {
+        let (mut steps, mut next) = (Vec::new(), Some(from));
+        while let Some(rate) = next {
+            assert!(steps.len() < 50, "it does not end");
+            let kept = !late_tries.contains(&steps.len());
+            steps.extend(tried(&[(rate, kept && rate <= holds_to, kept)]));
+            next = next_rate(&steps);
+        }
+        steps.iter().map(|step| step.offered_per_s).collect()
+    }
+
+    #[test]
+    fn a_search_doubles_and_then_halves() {
+        assert_eq!(searched(100.0, 270.0, &[]), [100.0, 200.0, 400.0, 300.0, 250.0, 275.0, 263.0]);
+        assert_eq!(searched(100.0, 50.0, &[]), [100.0], "the first must hold");
+        assert_eq!(searched(1.0, 1.0, &[]), [1.0, 2.0], "nothing is between");
+        assert_eq!(searched(1.0, f64::INFINITY, &[]).len(), DOUBLINGS_MAX);
+    }
+
+    #[test]
+    fn a_generator_that_was_late_once_ends_no_search() {
+        let expected = [100.0, 100.0, 200.0, 400.0, 300.0, 300.0, 250.0, 275.0, 263.0];
+        assert_eq!(searched(100.0, 270.0, &[0, 4]), expected);
+        assert_eq!(searched(100.0, 270.0, &[0, 1]), [100.0, 100.0], "late twice");
+        assert_eq!(searched(1.0, f64::INFINITY, &(0..50).collect::<Vec<_>>()), [1.0, 1.0]);
     }
 }
