@@ -167,6 +167,7 @@ fn brief(order: &Order) -> Brief {
     let subject = &order.subject;
     let claims = subject.claims_in(&plan);
     subject.dialect.prepare(&mut plan);
+    let options = subject.dialect.check_options(&plan);
     let header = Header {
         tool: concat!("avouch ", env!("CARGO_PKG_VERSION")).to_owned(),
         scenario: plan.scenario.clone(),
@@ -175,11 +176,11 @@ fn brief(order: &Order) -> Brief {
         target: subject.name(),
         claims,
         expected: plan.expect.guarantees.clone(),
+        reading: Some(options.of_target_alone()),
         repeat: order.repeat.clone(),
         started: None,
         notes: Vec::new(),
     };
-    let options = subject.dialect.check_options(&plan);
     Brief { plan: Rc::new(plan), header, options, folder: order.folder.clone() }
 }
 

@@ -253,6 +253,7 @@ fn brief(mut task: Task) -> Brief {
     let subject = task.subject;
     let claims = subject.claims_in(&task.plan);
     subject.dialect.prepare(&mut task.plan);
+    let options = subject.dialect.check_options(&task.plan);
     let header = Header {
         tool: concat!("avouch ", env!("CARGO_PKG_VERSION")).to_owned(),
         scenario: task.plan.scenario.clone(),
@@ -261,11 +262,11 @@ fn brief(mut task: Task) -> Brief {
         target: subject.name(),
         claims,
         expected: task.plan.expect.guarantees.clone(),
+        reading: Some(options.of_target_alone()),
         repeat: task.repeat,
         started: None,
         notes: task.plan.defects.iter().map(|name| format!("planted defect: {name}")).collect(),
     };
-    let options = subject.dialect.check_options(&task.plan);
     Brief { plan: Rc::new(task.plan), header, options, folder: task.folder }
 }
 

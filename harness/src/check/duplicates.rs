@@ -22,10 +22,10 @@
 use avouch_reports::history::{Event, Message, What};
 use rustc_hash::FxHashSet;
 
+use super::Redelivery;
 use super::findings::{Findings, Outcome, Place, Ruling};
 use super::index::state::{Acks, DeviceState, Lane, MessageState, NEVER, flag};
 use super::index::{Index, Placed, Reception, Seen};
-use super::options::Redelivery;
 use super::{Checker, interest};
 
 /// Originals that may still arrive behind marked copies; with more of them, no unmarked copy is judged.

@@ -8,10 +8,10 @@
 //!
 //! Otherwise what it misses is "late or lost" and nobody is accused. A device that never came back is not judged.
 
+use super::CatchUp;
 use super::index::Index;
 use super::index::members::Belongs;
 use super::index::state::{DeviceState, NEVER, flag};
-use super::options::CatchUp;
 use avouch_reports::history::Rung;
 
 /// How a device stands at the end.

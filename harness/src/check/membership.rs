@@ -16,10 +16,10 @@ use std::collections::BTreeSet;
 
 use avouch_reports::history::{Event, Message, What};
 
+use super::JoinerSees;
 use super::findings::{Findings, Outcome, Place, Ruling};
 use super::index::members::Belongs;
 use super::index::{Index, Seen};
-use super::options::JoinerSees;
 use super::{Checker, interest};
 
 /// Messages on pages of people who did not surely belong; more are not judged.

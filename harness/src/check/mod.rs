@@ -17,7 +17,6 @@ mod integrity;
 mod liveness;
 mod loss;
 mod membership;
-mod options;
 mod order;
 mod reads;
 mod receipts;
@@ -33,8 +32,8 @@ use avouch_reports::verdict::{Judgement, Verdict};
 pub use self::explain::{TIMELINE_EVENTS_MAX, explain};
 use self::findings::{Outcome, Ruling};
 use self::index::{Index, Seen};
-pub use self::options::{CatchUp, Fifo, JoinerSees, Options, Redelivery};
 pub use self::registry::{GUARANTEES, Guarantee, find};
+pub use avouch_reports::history::{CatchUp, Fifo, JoinerSees, Reading as Options, Redelivery};
 
 /// One family of guarantees.
 trait Checker: Send {

@@ -20,11 +20,11 @@
 use avouch_reports::history::{Event, Message, Rung};
 use rustc_hash::FxHashMap;
 
+use super::Fifo;
 use super::findings::{Findings, Outcome, Place, Ruling};
 use super::index::numbers::NONE;
 use super::index::state::{MessageState, NEVER, flag};
 use super::index::{Index, Placed, Reception, Seen};
-use super::options::Fifo;
 use super::{Checker, interest};
 
 /// Messages that were overtaken and have not arrived; more are not followed (and not accused).

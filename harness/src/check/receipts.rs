@@ -17,13 +17,13 @@
 use avouch_reports::history::{Device, Event, Message, ReceiptKind, What};
 use rustc_hash::FxHashMap;
 
+use super::CatchUp;
 use super::eligible::Standing;
 use super::findings::{Findings, Outcome, Place, Ruling};
 use super::index::members::Belongs;
 use super::index::numbers::NONE;
 use super::index::state::flag;
 use super::index::{Index, Seen};
-use super::options::CatchUp;
 use super::{Checker, interest};
 
 mod watermark;

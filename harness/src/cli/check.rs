@@ -4,13 +4,13 @@ use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader};
 use std::path::PathBuf;
 
-use avouch_reports::history::{Header, HistoryReader, ReadOptions, What};
+use avouch_reports::history::{HistoryReader, ReadOptions, What};
 use avouch_reports::run::{End, PlannedFault, Run};
 use avouch_scenarios::nearest;
 
 use super::output::Output;
 use super::{Exit, Format};
-use crate::check::{GUARANTEES, Options, explain, find};
+use crate::check::{GUARANTEES, explain, find};
 use crate::session::{HISTORY, Judging};
 
 /// Arguments.
@@ -65,16 +65,11 @@ fn open(args: &Args) -> Result<HistoryReader<BufReader<File>>, String> {
         .map_err(|error| error.to_string())
 }
 
-/// A history of the reference server is read by its promises; one of another by the defaults, which excuse.
-fn options(header: &Header) -> Options {
-    Options::of_target(&header.target)
-}
-
 fn judge(args: &Args) -> Result<(Run, Option<String>), String> {
     let mut reader = open(args)?;
     let mut header = reader.header().clone();
     header.expected.extend(args.expect.iter().cloned());
-    let mut judging = Judging::new(&header, options(&header), planned(open(args)?)?);
+    let mut judging = Judging::new(&header, header.reading(), planned(open(args)?)?);
     while let Some(event) = reader.next_event().map_err(|error| error.to_string())? {
         judging.observe(&event);
     }

@@ -19,7 +19,6 @@ use avouch_reports::verdict::Judgement;
 
 use super::RECORD;
 use super::record::conclude;
-use crate::check::Options;
 use crate::perform::read_bounded;
 use crate::session::{self, HISTORY, Judging};
 
@@ -51,7 +50,7 @@ pub fn merge(folders: &[PathBuf]) -> Result<(Run, LoadRecord), String> {
     belong_together(&parts)?;
     let mut header = parts[0].run.header.clone();
     header.notes.push(format!("merged from {} parts", parts.len()));
-    let judging = Judging::new(&header, Options::of_target(&header.target), Vec::new());
+    let judging = Judging::new(&header, header.reading(), Vec::new());
     let interval_ns = super::interval_ns(parts[0].record.duration_ns);
     let mut judging = judging.by_intervals_of(interval_ns);
     let mut tally = Tally::default().by_columns_of(interval_ns);

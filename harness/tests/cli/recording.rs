@@ -36,3 +36,33 @@ fn a_history_that_cannot_be_written_on_ends_the_run_and_its_beginning_can_be_jud
         assert!(judged.stderr.starts_with(&note), "{}", judged.stderr);
     }
 }
+
+/// A queue that lives as long as its session owes nothing from before; a log does.
+#[test]
+fn a_history_says_itself_how_it_is_to_be_read() {
+    let scratch = Scratch::new("reading");
+    let events = [
+        r#"{"t":0,"e":"device","d":0,"u":0,"n":"a"}"#,
+        r#"{"t":0,"e":"device","d":1,"u":1,"n":"b"}"#,
+        r#"{"t":0,"e":"conversation","c":0,"n":"general","us":[0,1]}"#,
+        r#"{"t":1,"e":"phase","k":"chaos"}"#,
+        r#"{"t":2,"e":"session","d":0,"k":"new"}"#,
+        r#"{"t":3,"e":"send","d":0,"c":0,"m":1,"it":3,"b":64,"h":"00c0ffee00c0ffee"}"#,
+        r#"{"t":4,"e":"accepted","d":0,"m":1,"s":1,"r":3}"#,
+        r#"{"t":9000000000,"e":"session","d":1,"k":"new"}"#,
+        r#"{"t":10000000000,"e":"phase","k":"heal"}"#,
+        r#"{"t":11000000000,"e":"phase","k":"drain"}"#,
+        r#"{"t":60000000000,"e":"quiet","d":1}"#,
+        r#"{"t":60000000000,"e":"drained","ok":true,"missing":""}"#,
+    ];
+    let check = |reading: &str, code: i32| {
+        let header = format!(r#"{{"avouch_history":1,"run":{{"claims":["no-loss"]{reading}}}}}"#);
+        scratch.write("history.jsonl", format!("{header}\n{}\n", events.join("\n")));
+        let ended = scratch.run(&["check", "history.jsonl"]);
+        assert_eq!(ended.code, code, "{}{}", ended.stdout, ended.stderr);
+    };
+    check("", 1);
+    check(r#","reading":{"catch_up":"log"}"#, 1);
+    check(r#","reading":{"catch_up":"session"}"#, 0);
+    check(r#","reading":{"catch_up":"queue"}"#, 2);
+}

@@ -82,6 +82,17 @@ fn a_good_client_program_passes() {
     assert_eq!((run.outcome, output.status.code()), (Outcome::Passed, Some(0)), "{:?}", run.reasons);
     assert!(run.counts.sends_accepted > 50 && run.counts.deliveries > run.counts.sends_accepted);
     assert!(run.counts.sessions > 6, "cut devices came back: {:?}", run.counts);
+    // What the client's options say of its server is in the history's header.
+    let checked = Command::new(env!("CARGO_BIN_EXE_avouch"))
+        .args(["check", "--format", "json"])
+        .arg(folder.join("out/talk-live-5"))
+        .output()
+        .expect("our own binary can be started");
+    assert_eq!(
+        run_of(&checked).judgements,
+        run.judgements,
+        "whoever judges its history judges as the run did"
+    );
 }
 
 #[test]

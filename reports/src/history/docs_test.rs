@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use super::decode::KINDS;
 use super::keys::Key;
 use super::limits;
-use super::{HistoryReader, ReadOptions, event_from_line, event_to_line};
+use super::{HistoryReader, ReadOptions, Reading, event_from_line, event_to_line};
 
 const DOCUMENT: &str = include_str!("../../../docs/history-format.md");
 
@@ -45,6 +45,19 @@ fn every_kind_and_key_is_described() {
         let name = key.name();
         let shown = examples().iter().any(|line| line.contains(&format!("\"{name}\":")));
         assert!(shown, "no example shows {name}");
+    }
+}
+
+#[test]
+fn the_reading_is_described_with_its_defaults() {
+    let serde_json::Value::Object(fields) = serde_json::to_value(Reading::default()).unwrap() else {
+        panic!("it has fields")
+    };
+    assert!(fields.len() > 15);
+    for (field, default) in fields {
+        let row = DOCUMENT.lines().find(|line| line.starts_with(&format!("| `{field}` |")));
+        let row = row.unwrap_or_else(|| panic!("no row for {field}"));
+        assert!(row.ends_with(&format!("| `{default}` |")), "{row}, and not {default}");
     }
 }
 

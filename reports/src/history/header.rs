@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::error::Problem;
 use super::limits::{HEADER_LIST_MAX, TEXT_BYTES_MAX};
+use super::reading::Reading;
 
 /// Version of the format that this tool writes, and the newest that it reads.
 pub const FORMAT_VERSION: u64 = 1;
@@ -28,6 +29,10 @@ pub struct Header {
     pub claims: Vec<String>,
     /// Ids of the guarantees that the scenario expects on top.
     pub expected: Vec<String>,
+    /// How the guarantees are to be read for the target. Left out: as for our own server where `target` is `reference` or an
+    /// `avouch://` address, by the defaults otherwise.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reading: Option<Reading>,
     /// The command that repeats the run.
     pub repeat: String,
     /// Wall-clock start (RFC 3339). Informative; in no hash.
@@ -52,6 +57,11 @@ struct AnyVersion {
 }
 
 impl Header {
+    /// How the guarantees are to be read.
+    pub fn reading(&self) -> Reading {
+        self.reading.clone().unwrap_or_else(|| Reading::of_target(&self.target))
+    }
+
     /// Appends the header's line, without a line feed.
     pub(super) fn to_line(&self, line: &mut Vec<u8>) -> Result<(), Problem> {
         self.check()?;

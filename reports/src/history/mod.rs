@@ -21,6 +21,7 @@ pub mod limits;
 mod names;
 mod parts;
 mod read;
+mod reading;
 mod scan;
 #[cfg(test)]
 mod tests;
@@ -35,4 +36,5 @@ pub use event::{
 pub use header::{FORMAT_VERSION, Header};
 pub use names::Names;
 pub use read::{HistoryReader, ReadOptions, Torn, history_hash};
+pub use reading::{CatchUp, Fifo, JoinerSees, Reading, Redelivery};
 pub use write::{HistorySummary, HistoryWriter};

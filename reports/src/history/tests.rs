@@ -326,6 +326,37 @@ fn the_header_is_in_no_hash() {
 }
 
 #[test]
+fn a_header_says_how_the_guarantees_are_to_be_read() {
+    let line =
+        |reading: &str| format!(r#"{{"avouch_history":1,"run":{{"target":"x","reading":{reading}}}}}"#);
+    let read = |reading: &str| {
+        HistoryReader::open(line(reading).as_bytes(), ReadOptions { accept_torn: true })
+            .map(|reader| reader.header().reading())
+            .map_err(|error| error.to_string())
+    };
+    let said = Reading {
+        catch_up: CatchUp::Session,
+        redelivery: Redelivery::UntilAcknowledged { flagged: false },
+        durable_rung: Rung::Accepted,
+        ..Reading::default()
+    };
+    let text = r#"{"catch_up":"session","redelivery":"allowed","durable_rung":2}"#;
+    assert_eq!(read(text), Ok(said.clone()));
+    assert_eq!(read(&serde_json::to_string(&said).unwrap()), Ok(said), "it is written as it is read");
+    assert_eq!(read("{}"), Ok(Reading::default()));
+    assert_eq!(read("null"), Ok(Reading::default()));
+    let check = |text: &str, wrong: &str| {
+        let error = read(text).unwrap_err();
+        assert!(error.contains(wrong), "{error}");
+    };
+    check(r#"{"catchup":"log"}"#, "catchup");
+    check(r#"{"redelivery":"often"}"#, "often");
+    check(r#"{"durable_rung":8}"#, "a rung is a number from 0 to 7");
+    let of = |target: &str| Header { target: target.to_owned(), ..Header::default() }.reading();
+    assert_eq!((of("reference"), of("x")), (Reading::reference(), Reading::default()));
+}
+
+#[test]
 fn the_table_of_kinds_knows_each_kind_once() {
     let names: std::collections::BTreeSet<_> = decode::KINDS.iter().map(|(name, _)| name).collect();
     assert_eq!(names.len(), decode::KINDS.len());

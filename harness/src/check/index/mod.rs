@@ -23,7 +23,7 @@ use self::members::Belongs;
 use self::numbers::{NONE, Numbers, Pieces};
 use self::run::Run;
 use self::state::{ConversationState, DeviceState, DevicesOfUser, Lane, MessageState, NEVER, flag};
-use super::options::Options;
+use super::Options;
 use state::CHANGE_SLOT;
 
 /// What became of a position that an event names.

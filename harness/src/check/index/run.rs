@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use avouch_reports::history::{Event, Phase, What};
 
-use super::super::options::Options;
+use super::super::Options;
 
 /// One fault as the history tells it.
 #[derive(Clone, Debug, Default)]

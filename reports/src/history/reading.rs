@@ -1,10 +1,13 @@
-//! What a target states about itself, where protocols differ. The defaults excuse; a target that
-//! promises more is judged by more ([`Options::reference`]).
+//! How the guarantees are to be read for a target, where protocols differ: what it states about itself.
 
-use avouch_reports::history::Rung;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::event::Rung;
 
 /// What a device is owed when it comes back.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
 pub enum CatchUp {
     /// Everything that was sent while its user was a member, also from before its first session (read-diffusion).
     Log,
@@ -16,7 +19,8 @@ pub enum CatchUp {
 }
 
 /// How often one message may reach the application of one device.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "Copies", into = "Copies")]
 pub enum Redelivery {
     /// Once: the client recognises copies.
     Never,
@@ -27,8 +31,41 @@ pub enum Redelivery {
     },
 }
 
+/// How often one message may reach the application of one device, in one word.
+#[derive(Clone, Copy, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+enum Copies {
+    /// Once.
+    Never,
+    /// Again until it is acknowledged, and marked then.
+    Flagged,
+    /// Again until it is acknowledged.
+    Allowed,
+}
+
+impl From<Copies> for Redelivery {
+    fn from(copies: Copies) -> Self {
+        match copies {
+            Copies::Never => Self::Never,
+            Copies::Flagged => Self::UntilAcknowledged { flagged: true },
+            Copies::Allowed => Self::UntilAcknowledged { flagged: false },
+        }
+    }
+}
+
+impl From<Redelivery> for Copies {
+    fn from(redelivery: Redelivery) -> Self {
+        match redelivery {
+            Redelivery::Never => Self::Never,
+            Redelivery::UntilAcknowledged { flagged: true } => Self::Flagged,
+            Redelivery::UntilAcknowledged { flagged: false } => Self::Allowed,
+        }
+    }
+}
+
 /// When one send precedes another of the same device.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
 pub enum Fifo {
     /// When it was acknowledged before the other was invoked.
     Acknowledged,
@@ -37,7 +74,8 @@ pub enum Fifo {
 }
 
 /// What a joiner sees of the time before.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
 pub enum JoinerSees {
     /// Nothing is promised either way.
     Anything,
@@ -45,12 +83,15 @@ pub enum JoinerSees {
     FromJoin,
 }
 
-/// How the guarantees are to be read for one target.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Options {
+/// How the guarantees are to be read for one target. The default is what most promise; a target that promises less or more says
+/// so.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Reading {
     /// What a device is owed when it comes back.
     pub catch_up: CatchUp,
     /// How often a message may reach one device.
+    #[schemars(with = "Copies")]
     pub redelivery: Redelivery,
     /// Which sends of one device are ordered.
     pub fifo: Fifo,
@@ -87,18 +128,42 @@ pub struct Options {
     /// not converge). In nanoseconds.
     pub settle_ns: u64,
     /// Everything owed must have arrived this long after the heal. `None` = no promise.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub recovers_within_ns: Option<u64>,
     /// The least rung at which an ack is held against the death of a process; below it, what is gone with a process was not
     /// promised. A target whose documents promise nothing of the kind is judged all the same, and not punished.
+    #[serde(with = "number_of_rung")]
+    #[schemars(with = "u8")]
     pub durable_rung: Rung,
     /// What a server knew of deliveries may be gone when its process dies: nothing that comes twice across a death is a
     /// duplicate.
     pub death_forgets: bool,
-    /// Ids of the faults in the plan: each must have taken effect, or have been skipped with a reason.
+    /// Ids of the faults in the plan: each must have taken effect, or have been skipped with a reason. No part of a header: a
+    /// history says itself which faults there were.
+    #[serde(skip)]
     pub planned_faults: Vec<u32>,
 }
 
-impl Default for Options {
+/// A rung is its number in a header, as it is in events.
+mod number_of_rung {
+    use serde::de::Error;
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    use super::Rung;
+
+    #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde hands over a reference")]
+    pub(super) fn serialize<S: Serializer>(rung: &Rung, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_u8(*rung as u8)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Rung, D::Error> {
+        let number = usize::from(u8::deserialize(deserializer)?);
+        let rung = Rung::ALL.get(number).copied();
+        rung.ok_or_else(|| D::Error::custom("a rung is a number from 0 to 7"))
+    }
+}
+
+impl Default for Reading {
     fn default() -> Self {
         Self {
             catch_up: CatchUp::Log,
@@ -127,10 +192,16 @@ impl Default for Options {
     }
 }
 
-impl Options {
+impl Reading {
     /// Of a target, by its name in a history: our own server promises more than others, also where it runs already.
     pub fn of_target(name: &str) -> Self {
         if name == "reference" || name.starts_with("avouch://") { Self::reference() } else { Self::default() }
+    }
+
+    /// Without what concerns only one run: as a header has it.
+    #[must_use]
+    pub fn of_target_alone(&self) -> Self {
+        Self { planned_faults: Vec::new(), ..self.clone() }
     }
 
     /// What the reference server promises.
