@@ -41,17 +41,15 @@ const LOOK_EVERY: Duration = Duration::from_millis(2);
 const OWNER_LOOKS: u32 = 25;
 /// How long the last words of a process that ended may take.
 const LAST_WORDS_WITHIN: Duration = Duration::from_millis(500);
-/// Stands for the address to listen on, in arguments and environment.
-pub const ADDRESS: &str = "{address}";
 
 /// How to start a server.
 #[derive(Clone, Debug)]
 pub struct Launch {
     /// The program.
     pub program: PathBuf,
-    /// Its arguments. [`ADDRESS`] becomes `127.0.0.1:0` at the first start and what it got then at every later one.
+    /// Its arguments.
     pub arguments: Vec<String>,
-    /// What is added to the environment; the same placeholder.
+    /// What is added to the environment.
     pub environment: Vec<(String, String)>,
     /// Where it runs; made if missing.
     pub directory: PathBuf,
@@ -286,13 +284,11 @@ impl Process {
     }
 
     fn spawn(&mut self) -> io::Result<log::Announcement> {
-        let address = self.address.map_or_else(|| "127.0.0.1:0".to_owned(), |address| address.to_string());
-        let fill = |text: &String| text.replace(ADDRESS, &address);
         let launch = &self.launch;
         std::fs::create_dir_all(&launch.directory)?;
         let mut command = program_within(launch);
-        command.args(launch.arguments.iter().map(fill));
-        command.envs(launch.environment.iter().map(|(name, value)| (name, fill(value))));
+        command.args(&launch.arguments);
+        command.envs(launch.environment.iter().map(|(name, value)| (name, value)));
         let mut running = spawn_watched(&mut command)?;
         let wanted = match &launch.ready {
             Ready::Says(address, words) => Wanted::Words(words.clone(), *address),

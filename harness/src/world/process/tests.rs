@@ -31,8 +31,8 @@ impl Drop for Folder {
 fn script(folder: &Folder, text: &str) -> Launch {
     Launch {
         program: "/bin/sh".into(),
-        arguments: vec!["-c".to_owned(), text.to_owned(), "server".to_owned(), ADDRESS.to_owned()],
-        environment: vec![("LISTEN".to_owned(), ADDRESS.to_owned())],
+        arguments: vec!["-c".to_owned(), text.to_owned(), "server".to_owned(), "one".to_owned()],
+        environment: vec![("OTHER".to_owned(), "two".to_owned())],
         directory: folder.0.join("data"),
         log: folder.0.join("server.log"),
         ready: Ready::Line,
@@ -66,7 +66,7 @@ fn number(folder: &Folder, file: &str) -> u32 {
 #[tokio::test]
 async fn a_server_is_found_ready_and_keeps_its_address_over_a_kill() {
     let folder = Folder::new("ready");
-    let text = format!("echo \"$1 $LISTEN\" >> seen; echo starting; {READY}; exec sleep 60");
+    let text = format!("echo \"$1 $OTHER\" >> seen; echo starting; {READY}; exec sleep 60");
     let mut server = Process::start(script(&folder, &text)).await.expect("it starts");
     assert_eq!(server.address(), Some(([127, 0, 0, 1], 4321).into()));
     assert_eq!(server.announced()["metrics"], 7);
@@ -78,7 +78,7 @@ async fn a_server_is_found_ready_and_keeps_its_address_over_a_kill() {
     assert_ne!(server.id(), Some(first));
     assert!(matches!(server.start_again().await, Err(ProcessError::Running)));
     let seen = std::fs::read_to_string(folder.0.join("data/seen")).expect("the script wrote it");
-    assert_eq!(seen, "127.0.0.1:0 127.0.0.1:0\n127.0.0.1:4321 127.0.0.1:4321\n");
+    assert_eq!(seen, "one two\none two\n");
     assert!(std::fs::read_to_string(folder.0.join("server.log")).is_ok_and(|log| log.contains("starting")));
 }
 
