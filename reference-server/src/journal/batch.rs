@@ -8,7 +8,7 @@ use avouch_engine::journal::Record;
 
 use super::approximate_bytes;
 use super::log::block::{BLOCK_HEADER_BYTES, begin_block};
-use super::log::{ENTRY_AT, encode_record, encoded_bytes};
+use super::log::{ENTRY_AT, decode_record, encode_record, encoded_bytes};
 use crate::disk::SECTOR_BYTES;
 
 /// Where one batch is appended to another, more will follow: it gets at least this much room, in bytes.
@@ -41,39 +41,60 @@ pub(super) struct Placed {
 impl Batch {
     /// Of these records, in this order.
     pub fn of<'a>(records: impl Iterator<Item = &'a Record> + Clone) -> Self {
-        // The block stays in memory for a while: it gets the room that it needs, padding and all, and no more.
-        let (count, bytes) = records.clone().fold((0, BLOCK_HEADER_BYTES), |(count, bytes), record| {
-            (count + 1, bytes + encoded_bytes(record))
-        });
-        let mut batch = Self {
-            block: Vec::with_capacity(bytes.next_multiple_of(SECTOR_BYTES)),
-            entries: Vec::with_capacity(count),
-            rest: Vec::new(),
-            ends: Vec::with_capacity(count),
-            approximate_bytes: 0,
-        };
-        begin_block(&mut batch.block);
+        let (mut entries, mut count, mut bytes) = (0, 0, 0);
+        for record in records.clone() {
+            entries += usize::from(matches!(record, Record::Entry { .. }));
+            count += 1;
+            bytes += encoded_bytes(record);
+        }
+        let mut batch = Self::with_room(entries, count - entries, bytes);
         for record in records {
-            batch.push(record);
+            encode_record(record, &mut batch.block);
+            batch.note(record, batch.block.len());
         }
         batch
     }
 
-    fn push(&mut self, record: &Record) {
+    /// Of records as they stand in a block that was read; `None` if they have no meaning.
+    pub(super) fn read(records: &[u8]) -> Option<Self> {
+        let mut batch = Self::with_room(0, 0, records.len());
+        batch.block.extend_from_slice(records);
+        let mut rest = records;
+        while !rest.is_empty() {
+            let record = decode_record(&mut rest)?;
+            batch.note(&record, batch.block.len() - rest.len());
+        }
+        Some(batch)
+    }
+
+    /// The block stays in memory for a while: it gets the room that it needs, padding and all, and no more.
+    fn with_room(entries: usize, rest: usize, bytes: usize) -> Self {
+        let mut block = Vec::with_capacity((BLOCK_HEADER_BYTES + bytes).next_multiple_of(SECTOR_BYTES));
+        begin_block(&mut block);
+        Self {
+            block,
+            entries: Vec::with_capacity(entries),
+            rest: Vec::with_capacity(rest),
+            ends: Vec::with_capacity(entries + rest),
+            approximate_bytes: 0,
+        }
+    }
+
+    /// A record stands in the block, behind those before it, up to here.
+    fn note(&mut self, record: &Record, end: usize) {
+        let begin = self.ends.last().map_or(BLOCK_HEADER_BYTES, |end| *end as usize);
         self.approximate_bytes += approximate_bytes(record) as u64;
-        let from = (self.block.len() + ENTRY_AT) as u32;
-        encode_record(record, &mut self.block);
         match record {
             Record::Entry { conversation, fingerprint, entry } => self.entries.push(Placed {
                 conversation: *conversation,
                 seq: entry.seq,
                 fingerprint: *fingerprint,
-                from,
-                to: self.block.len() as u32,
+                from: (begin + ENTRY_AT) as u32,
+                to: end as u32,
             }),
             other => self.rest.push(other.clone()),
         }
-        self.ends.push(self.block.len() as u32);
+        self.ends.push(end as u32);
     }
 
     /// Goes on with what another has.
@@ -139,6 +160,7 @@ impl<T: AsRef<[Record]>> From<T> for Batch {
 
 #[cfg(test)]
 mod tests {
+    use avouch_engine::chain;
     use avouch_engine::ids::{DeviceId, DeviceKey, MessageId, UserId};
     use avouch_engine::journal::{Body, Entry};
     use bytes::Bytes;
@@ -171,5 +193,22 @@ mod tests {
             first.shrink();
             assert_eq!(first, Batch::from(&records));
         }
+    }
+
+    #[test]
+    fn a_batch_that_is_read_back_is_the_same() {
+        let records: Vec<_> = (1..10)
+            .map(|number| match record(number) {
+                Record::Entry { conversation, entry, .. } => {
+                    let fingerprint = chain::fingerprint(&chain::content(conversation, &entry.body));
+                    Record::Entry { conversation, fingerprint, entry }
+                }
+                other => other,
+            })
+            .collect();
+        let batch = Batch::from(&records);
+        let written = &batch.block[BLOCK_HEADER_BYTES..];
+        assert_eq!(Batch::read(written).as_ref(), Some(&batch));
+        assert_eq!(Batch::read(&written[..written.len() - 1]), None);
     }
 }

@@ -216,8 +216,11 @@ impl Core {
 
     /// If something waits, and there is no other under way or that does not matter.
     fn next_batch(&mut self) -> Option<Batch> {
+        if self.is_committing() && !self.hands_ahead {
+            return None;
+        }
         let waiting = self.waiting();
-        if (self.is_committing() && !self.hands_ahead) || waiting.len() <= self.overslept {
+        if waiting.len() <= self.overslept {
             return None;
         }
         let mut bytes = 0;

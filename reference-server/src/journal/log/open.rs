@@ -5,7 +5,7 @@ use std::mem::take;
 use std::sync::Arc;
 
 use super::block::{Segment, SegmentError, SegmentHeader, read_segment};
-use super::{LOG_NAMES, Log, LogOptions, Position, decode_record, file_of};
+use super::{LOG_NAMES, Log, LogOptions, Position, file_of};
 use crate::disk::{Directory, SECTOR_BYTES, Volume};
 use crate::journal::JournalError;
 use crate::journal::batch::Batch;
@@ -186,20 +186,14 @@ fn overlay_of(segment: &Segment<'_>, name: &str) -> Result<Overlay, JournalError
     let mut position = Position { generation, next_block: first_block, checksum: checksum_before };
     let mut overlay = Overlay::at(position);
     for block in &segment.blocks {
-        let mut rest = block.payload;
-        let mut records = Vec::new();
-        while !rest.is_empty() {
-            let record = decode_record(&mut rest).ok_or_else(|| {
-                JournalError::Corrupt(format!("block {} of {name} has no meaning", block.number))
-            })?;
-            records.push(record);
-        }
-        if records.len() != block.records as usize {
+        let mut batch = Batch::read(block.payload).ok_or_else(|| {
+            JournalError::Corrupt(format!("block {} of {name} has no meaning", block.number))
+        })?;
+        if batch.len() != block.records as usize {
             return Err(JournalError::Corrupt(format!("block {} of {name} lacks records", block.number)));
         }
         position.next_block += 1;
         position.checksum = block.checksum;
-        let mut batch = Batch::from(records);
         let block = take(&mut batch.block);
         overlay.add(batch, block, position);
     }
