@@ -69,7 +69,7 @@ fn own_folder(name: &str) -> PathBuf {
     folder
 }
 
-fn run_of(output: &Output) -> Run {
+pub(crate) fn run_of(output: &Output) -> Run {
     let said = String::from_utf8_lossy(&output.stderr);
     Run::from_json(&output.stdout).unwrap_or_else(|error| panic!("{error}\n{said}"))
 }

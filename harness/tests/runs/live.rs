@@ -1,20 +1,16 @@
 //! One scenario against real processes of our own binary: started, killed and started again behind the chaos proxy.
 
-use std::fs::OpenOptions;
 use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpListener};
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
 
 use avouch::world::process::disk;
 use avouch_reports::run::{End, Outcome, Run};
 use avouch_reports::verdict::Verdict;
-use nix::libc::O_DIRECT;
 
+use crate::exec::run_of;
 use crate::folder;
 
 /// Short, with a crash and a cut in it: every part of the live world has its turn.
@@ -40,53 +36,13 @@ at = "3s"
 guarantees = ["no-loss", "no-duplicates", "durable-ack", "seq-sane"]
 "#;
 
-/// The power fails again and again.
-const POWER: &str = r#"
-about = "What was acknowledged is on the disk when the power fails."
-
-[workload]
-conversations = 2
-members = 3
-rate = "100/s"
-duration = "4s"
-
-[[fault]]
-power_loss = { restart_after = "100ms" }
-every = "1500ms"
-
-[expect]
-guarantees = ["durable-ack-power", "no-loss"]
-"#;
-
-/// The power fails once.
-const POWER_ONCE: &str = r#"
-about = "The power is to fail once."
-
-[workload]
-conversations = 2
-members = 3
-rate = "20/s"
-duration = "3s"
-
-[[fault]]
-power_loss = { restart_after = "100ms" }
-at = "1s"
-"#;
-
-/// The server is down for long enough that somebody else can take its port.
-const LONG_DOWN: &str = r#"
-about = "A server is down for two seconds."
-
-[workload]
-conversations = 2
-members = 3
-rate = "40/s"
-duration = "4s"
-
-[[fault]]
-kill = { restart_after = "2s" }
-at = "300ms"
-"#;
+/// A talk with one fault: at which rate, for how long, and which.
+fn talk(rate: &str, duration: &str, fault: &str) -> String {
+    format!(
+        "about = \"A talk with one fault.\"\n[workload]\nconversations = 2\nmembers = 3\nrate = \"{rate}\"\n\
+         duration = \"{duration}\"\n[[fault]]\n{fault}\n"
+    )
+}
 
 /// What carries a scenario out on real processes.
 fn command(folder: &Path, scenario: &str) -> Command {
@@ -110,7 +66,14 @@ fn live(folder: &Path, scenario: &str) -> (Output, String) {
 
 #[test]
 fn what_was_acknowledged_is_on_the_disk_when_the_power_fails() {
-    let (ran, said) = live(&folder("power"), POWER);
+    let (ran, said) = live(
+        &folder("power"),
+        &talk(
+            "100/s",
+            "4s",
+            "power_loss = { restart_after = \"100ms\" }\nevery = \"1500ms\"\n[expect]\nguarantees = [\"durable-ack-power\", \"no-loss\"]",
+        ),
+    );
     if let Some(why) = disk::why_not() {
         assert!(said.contains(&format!("skipped: short-talk (seed 5): {why}")), "{said}");
         assert_eq!(ran.status.code(), Some(3), "nothing was tried, so nothing passed: {said}");
@@ -156,75 +119,53 @@ async fn until<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
     panic!("not within ten seconds: {what}");
 }
 
-/// It was another run's proxy once, and what the clients saw at that run's server was held against their own.
-#[tokio::test]
-async fn whoever_takes_the_port_of_a_server_that_is_down_never_meets_its_clients() {
-    let folder = folder("port-taken");
-    let mut command = command(&folder, LONG_DOWN);
+/// Begins a scenario on real processes; the address of its server, once that says it.
+async fn begun(folder: &Path, scenario: &str) -> (Child, SocketAddr) {
+    let mut command = command(folder, scenario);
     let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
     let child = child.expect("our own binary can be started");
     let log = folder.join("out/short-talk-live-5/n1/log.txt");
-    let address: SocketAddr = until("the server says where it listens", || {
+    let address = until("the server says where it listens", || {
         let log = std::fs::read_to_string(&log).ok()?;
         let line = log.lines().find(|line| line.contains(r#""ready":true"#))?;
         let said: serde_json::Value = serde_json::from_str(line).ok()?;
         said["address"].as_str()?.parse().ok()
-    })
-    .await;
+    });
+    (child, address.await)
+}
+
+/// It was another run's proxy once, and what the clients saw at that run's server was held against their own.
+#[tokio::test]
+async fn whoever_takes_the_port_of_a_server_that_is_down_never_meets_its_clients() {
+    let kill = "kill = { restart_after = \"2s\" }\nat = \"300ms\"";
+    let (child, address) = begun(&folder("port-taken"), &talk("40/s", "4s", kill)).await;
     let taken = until("the server is down", || TcpListener::bind(address).ok()).await;
-    let ran = child.wait_with_output().expect("it ends");
-    let said = String::from_utf8_lossy(&ran.stderr);
-    let run = Run::from_json(&ran.stdout).unwrap_or_else(|error| panic!("{error}\n{said}"));
-    assert_eq!(run.outcome, Outcome::TargetFailed, "{:?}\n{said}", run.reasons);
+    let run = run_of(&child.wait_with_output().expect("it ends"));
+    assert_eq!(run.outcome, Outcome::TargetFailed, "{:?}", run.reasons);
     assert!(run.counts.sends_accepted > 0, "somebody was there before: {:?}", run.counts);
     taken.set_nonblocking(true).expect("it is ours");
     let visitor = taken.accept().map_err(|error| error.kind());
     assert!(matches!(visitor, Err(ErrorKind::WouldBlock)), "{visitor:?}");
 }
 
-/// The root of the file system that a process mounted at a path, as everybody can reach it.
-fn mounted_at(path: &Path) -> Option<PathBuf> {
-    let has_mounted = |process: &PathBuf| {
-        let mounts = std::fs::read_to_string(process.join("mountinfo")).unwrap_or_default();
-        mounts.lines().any(|line| line.split(' ').nth(4).is_some_and(|point| Path::new(point) == path))
-    };
-    let entries = std::fs::read_dir("/proc").expect("Linux has it").flatten();
-    let mut processes: Vec<PathBuf> = entries.map(|entry| entry.path()).filter(has_mounted).collect();
-    processes.sort();
-    let process = processes.first()?;
-    Some(process.join("root").join(path.strip_prefix("/").ok()?))
-}
-
-/// What goes to the disk at once, past the memory of the system, has to lie like this.
-#[repr(align(4096))]
-struct Block([u8; 4_096]);
-
-/// What was running on was once taken for a server that could not be started again, and so for the death of the target.
+/// What was running on was once taken for a server that could not be started again, and so for the death of the target; and then
+/// for evidence that the power had gone.
 #[tokio::test]
 async fn a_server_whose_power_never_went_goes_on_and_is_held_against_nobody() {
     if disk::why_not().is_some() {
-        return; // another test sees to it that this is told
+        return; // then there is no power to be lost, and another test sees to it that this is told
     }
-    let folder = folder("restless-disk");
-    let mut command = command(&folder, POWER_ONCE);
-    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
-    let child = child.expect("our own binary can be started");
-    let disk = folder.join("out/short-talk-live-5/n1/disk");
-    let root = until("the server's disk is mounted", || mounted_at(&disk.canonicalize().ok()?)).await;
-    let stop = Arc::new(AtomicBool::new(false));
-    let (until_then, file) = (Arc::clone(&stop), root.join("noise"));
-    let restless = std::thread::spawn(move || {
-        let file = OpenOptions::new().write(true).create_new(true).custom_flags(O_DIRECT).open(file)?;
-        while !until_then.load(Ordering::Relaxed) {
-            file.write_all_at(&Block([7; 4_096]).0, 0)?;
-        }
-        std::io::Result::Ok(())
-    });
-    let ran = child.wait_with_output().expect("it ends");
-    stop.store(true, Ordering::Relaxed);
-    restless.join().expect("it panics nowhere").expect("the disk can be written");
-    let said = String::from_utf8_lossy(&ran.stderr);
-    let run = Run::from_json(&ran.stdout).unwrap_or_else(|error| panic!("{error}\n{said}"));
-    assert_eq!((run.outcome, &run.end), (Outcome::Inconclusive, &End::Complete), "{:?}\n{said}", run.reasons);
-    assert!(run.counts.sends_accepted > 0 && run.drain.is_some_and(|drain| drain.converged), "{said}");
+    let folder = folder("no-copy");
+    let power_loss = "power_loss = { restart_after = \"100ms\" }\nat = \"2s\"";
+    let (child, _) = begun(&folder, &talk("20/s", "4s", power_loss)).await;
+    // The names that copies of the disk would have for a moment are taken.
+    for number in 0..100 {
+        let name = format!(".avouch-disk-{}-{number}.img", child.id());
+        std::fs::create_dir(folder.join("out/short-talk-live-5/n1").join(name))
+            .expect("no copy is there yet");
+    }
+    let run = run_of(&child.wait_with_output().expect("it ends"));
+    assert_eq!((run.outcome, &run.end), (Outcome::Inconclusive, &End::Complete), "{:?}", run.reasons);
+    assert!(run.reasons.iter().any(|reason| reason.contains("power_loss on n1")), "{:?}", run.reasons);
+    assert!(run.counts.sends_accepted > 0 && run.drain.is_some_and(|drain| drain.converged));
 }

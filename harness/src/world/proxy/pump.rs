@@ -178,13 +178,13 @@ impl<C: Transport, S: Transport> Pump<'_, C, S> {
         }
     }
 
-    /// Not while somebody takes nothing, or something waits for its time: then more bytes would not help.
+    /// Not while somebody takes nothing, something waits for its time, or the link does not read: then more bytes would not help.
     fn wait_busily(&mut self, reads: [bool; 2]) {
         let Self { busy_wait: Some(busy_wait), client, server, turn, .. } = self else { return };
         if turn.wait.is_none() && client.is_written() && server.is_written() {
             busy_wait.wait(|way| match way {
-                Way::Up => reads[0] && client.stream.is_readable(),
-                Way::Down => reads[1] && server.stream.is_readable(),
+                Way::Up => !reads[0] || client.stream.is_readable(),
+                Way::Down => !reads[1] || server.stream.is_readable(),
             });
         }
     }
